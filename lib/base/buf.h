@@ -22,7 +22,10 @@ struct nrs_buf {
 void nrs_buf_init(struct nrs_buf *b, size_t max);
 /* Frees the memory; the buffer is as after init. Accepts a zeroed struct. */
 void nrs_buf_fini(struct nrs_buf *b);
-/* As fini, after overwriting the content: for secrets. */
+/*
+ * As fini, after overwriting the content: for secrets.  Reserve the whole size
+ * first: growth may leave copies behind.
+ */
 void nrs_buf_wipe(struct nrs_buf *b);
 /* Length 0 and no error; memory is kept. */
 void nrs_buf_reset(struct nrs_buf *b);

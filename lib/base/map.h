@@ -21,4 +21,7 @@ size_t nrs_map_count(const struct nrs_map *m);
 /* Walks in no order: *it starts at 0; NULL at the end. No change while walking. */
 void *nrs_map_next(const struct nrs_map *m, size_t *it, const void **ret_key);
 
+/* SipHash-1-3, what the map uses. */
+uint64_t nrs_siphash13(uint64_t k0, uint64_t k1, const void *p, size_t len);
+
 #endif
