@@ -1,0 +1,177 @@
+/*
+ * The journal: append-only, group-committed, encrypted segments
+ * (docs/FORMAT-journal.md), with the caches that give places in it.
+ *
+ * It decides when bytes are durable and what of the disk to believe after a
+ * crash.  It does not know what a record means: the node puts frames in and
+ * gets them back in order.
+ */
+#ifndef JOURNAL_JOURNAL_H
+#define JOURNAL_JOURNAL_H
+
+#include <noroshi/env.h>
+#include <noroshi/err.h>
+#include <noroshi/limits.h>
+#include <noroshi/types.h>
+
+#include "base/buf.h"
+#include "record/record.h"
+
+enum nrs_jtype {
+	NRS_J_STATE = 1,
+	NRS_J_RECORD = 2,
+	NRS_J_LEAVES = 3,
+	NRS_J_CONTROL = 4,
+	NRS_J_EVENT = 5,
+	NRS_J_CHECKPOINT = 6,
+	NRS_J_COSIGNATURE = 7,
+	NRS_J_OUTBOX = 8,
+	NRS_J_STATEMENT = 9,
+	NRS_J_REFUSED = 10,
+	NRS_J_COMMIT = 11,
+	NRS_J_PEER = 12,
+	NRS_J__MAX
+};
+
+#define NRS_JRECORD_RAW 0x01 /* flags: payload not compressed */
+#define NRS_POS(seg, off) ((uint64_t)(seg) << 32 | (off))
+
+/* A frame as read; body is borrowed from the reader's buffer. */
+struct nrs_jframe {
+	uint8_t type;
+	uint8_t flags;
+	uint64_t batch;
+	uint64_t pos;
+	struct nrs_str body;
+};
+
+/* Calls up into the node. All are made on the engine's thread. */
+struct nrs_journal_ops {
+	/* Appends the node's state as of every frame put so far (section 5). */
+	int (*state_encode)(void *arg, struct nrs_buf *b);
+	/* At open: the state of the last segment; then every committed frame after it. */
+	int (*state_decode)(void *arg, struct nrs_rd *r);
+	int (*replay)(void *arg, const struct nrs_jframe *f);
+	/*
+	 * Before a new segment is begun: appends cache writes and syncs that must be
+	 * durable with its STATE (nrs_array_flush of every array, with sync).
+	 */
+	int (*flush_caches)(void *arg);
+	/* No space (true), and space again (false). */
+	void (*full)(void *arg, bool full);
+	/* Broken for good: acknowledge nothing more, exit. */
+	void (*failed)(void *arg, int rc, const char *why);
+};
+
+struct nrs_journal_config {
+	struct nrs_env *env;
+	const struct nrs_journal_ops *ops;
+	void *arg;
+	struct nrs_hash origin_id; /* of this node */
+	uint64_t segment_bytes;	   /* 0: NRS_SEGMENT_BYTES; the simulator uses small ones */
+	uint64_t signed_size;	   /* own log: never recover below (0: none) */
+};
+
+struct nrs_journal;
+
+/* Creates an empty journal (directory made, segment 1 with an empty STATE, durable). Synchronous. */
+int nrs_journal_create(const struct nrs_journal_config *cfg, struct nrs_detail *d)
+    NRS_MUST_CHECK;
+/*
+ * Recovers and opens for appending; calls state_decode and replay before it
+ * returns.  NRS_ECORRUPT with file (path) and offset in d; NRS_ENOTFOUND when there
+ * is no journal; NRS_EVERSION for frames of a newer version.
+ */
+int nrs_journal_open(const struct nrs_journal_config *cfg, struct nrs_journal **ret,
+    struct nrs_detail *d) NRS_MUST_CHECK;
+/* Nothing may be in flight. Accepts NULL. */
+void nrs_journal_free(struct nrs_journal *j);
+
+/*
+ * Adds one frame to the forming batch; the body is the concatenation of parts.
+ * *ret_pos (may be NULL) is where it will stand.  Only fails for NRS_ENOMEM,
+ * NRS_ELIMIT, NRS_EINTERNAL (failed journal).
+ */
+int nrs_journal_put(struct nrs_journal *j, uint8_t type, uint8_t flags,
+    const struct nrs_str *parts, unsigned int nparts, uint64_t *ret_pos) NRS_MUST_CHECK;
+
+/* A record to store. data = zstd frame or raw payload, as flags say. */
+struct nrs_jrecord {
+	uint64_t index;
+	const uint8_t *header; /* 232 */
+	struct nrs_str sigs;
+	const uint8_t *salt; /* 32 */
+	struct nrs_str data;
+	uint8_t flags;
+	struct nrs_hash c; /* commitment */
+};
+int nrs_journal_put_record(struct nrs_journal *j, const struct nrs_jrecord *r,
+    uint64_t *ret_pos) NRS_MUST_CHECK;
+
+/* Waits for everything put so far: done(arg, rc) once it is durable (or NRS_EFULL when there
+ * is no space: it is kept and written later). At once never: always from a completion. */
+struct nrs_jwait {
+	void (*done)(void *arg, int rc);
+	void *arg;
+	uint64_t batch;
+	struct nrs_jwait *next;
+};
+void nrs_journal_wait(struct nrs_journal *j, struct nrs_jwait *w);
+/* End of the engine's turn: begins writing what formed, if nothing is being written. */
+void nrs_journal_kick(struct nrs_journal *j);
+/* For timers: tries again after NRS_EFULL. */
+void nrs_journal_retry(struct nrs_journal *j);
+/* Bytes put and not durable yet: above NRS_BATCH_BYTES the node takes nothing more in. */
+size_t nrs_journal_pending(const struct nrs_journal *j);
+bool nrs_journal_full(const struct nrs_journal *j);
+/* Number of the last durable batch, and the position after it. */
+uint64_t nrs_journal_batch(const struct nrs_journal *j);
+uint64_t nrs_journal_end(const struct nrs_journal *j);
+
+/* Reads one durable frame. buf is the caller's, reused; f->body points into it. */
+int nrs_journal_read(struct nrs_journal *j, uint64_t pos, struct nrs_buf *buf,
+    struct nrs_jframe *ret) NRS_MUST_CHECK;
+/* A RECORD body taken apart; views into the frame. */
+struct nrs_jrecord_view {
+	uint64_t index;
+	const uint8_t *header;
+	struct nrs_str sigs;
+	struct nrs_str sealed;
+	const uint8_t *nonce;
+	uint32_t seed_segment;
+	uint8_t flags;
+};
+int nrs_jrecord_decode(struct nrs_jrecord_view *ret, const struct nrs_jframe *f) NRS_MUST_CHECK;
+/* Opens the body: salt and data (still compressed unless flags say raw) into out. */
+int nrs_journal_unseal(struct nrs_journal *j, const struct nrs_jrecord_view *v,
+    struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN], struct nrs_str *ret_data) NRS_MUST_CHECK;
+
+/* zstd within limits: used by jobs. Level 1. Decompress refuses output unlike raw_len. */
+int nrs_payload_compress(const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len,
+    bool *ret_raw) NRS_MUST_CHECK; /* *ret NULL and raw: keep p as it is */
+int nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len, uint8_t **ret)
+    NRS_MUST_CHECK; /* malloc'd; limit NRS_PAYLOAD_MAX */
+
+/*
+ * Walks all committed frames from position from (0: the very first) to the end,
+ * for rebuilding caches, fsck and export. each() returns 0 to go on.
+ */
+int nrs_journal_scan(struct nrs_journal *j, uint64_t from,
+    int (*each)(void *arg, const struct nrs_jframe *f), void *arg, struct nrs_detail *d)
+    NRS_MUST_CHECK;
+
+/* Encoders and decoders of the small frames' bodies. */
+struct nrs_jevent {
+	uint64_t number;
+	uint8_t action;
+	uint8_t reason;
+	uint32_t objects;
+	struct nrs_hash origin;
+	uint64_t index;
+	struct nrs_wall time;
+};
+#define NRS_JEVENT_LEN 64
+void nrs_jevent_encode(const struct nrs_jevent *e, uint8_t out[NRS_JEVENT_LEN]);
+int nrs_jevent_decode(struct nrs_jevent *ret, struct nrs_str body) NRS_MUST_CHECK;
+
+#endif
