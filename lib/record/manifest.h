@@ -40,19 +40,24 @@ int nrs_manifest_format(struct nrs_buf *b, const struct nrs_manifest *m) NRS_MUS
  * caller's business.
  */
 int nrs_manifest_open(struct nrs_manifest *ret, const uint8_t *note, size_t len,
-    const struct nrs_manifest *prev, nrs_verify_fn verify, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+    const struct nrs_manifest *prev, nrs_verify_fn verify,
+    struct nrs_detail *d) NRS_MUST_CHECK;
 
 /* "host:port" or "[v6]:port": splits; port 1..65535. host has NRS_ORIGIN_MAX + 1 bytes. */
-int nrs_addr_parse(const char *s, size_t len, char *host, uint16_t *ret_port) NRS_MUST_CHECK;
+int nrs_addr_parse(
+    const char *s, size_t len, char *host, uint16_t *ret_port) NRS_MUST_CHECK;
 
 /*
- * Invite files: a sequence of notes separated by lines "-----".  Calls each()
- * for every note in order; it returns 0 to go on.  Limits: 1 MiB, 4096 notes.
+ * Invite files: notes, each preceded by a line "-----", which the first may
+ * lack.  Calls each() for every note in order, once the form of the whole file
+ * is known to be good; it returns 0 to go on.  Limits: 1 MiB, 4096 notes.  off =
+ * line number in d.
  */
 int nrs_invite_walk(const uint8_t *buf, size_t len,
     int (*each)(void *arg, const uint8_t *note, size_t len), void *arg,
     struct nrs_detail *d) NRS_MUST_CHECK;
 #define NRS_INVITE_MAX (1u << 20)
+/* Appends one note and the line before it. */
+void nrs_invite_add(struct nrs_buf *b, const uint8_t *note, size_t len);
 
 #endif

@@ -14,13 +14,13 @@
 #include "crypto/key.h"
 
 #define NRS_HEADER_LEN 232
-#define NRS_SALT_LEN 32
+#define NRS_SALT_LEN   32
 #define NRS_SEALED_LEN 40 /* a sealed log entry */
 
-#define NRS_FLAG_URGENT 0x01
-#define NRS_FLAG_EXERCISE 0x02
+#define NRS_FLAG_URGENT	      0x01
+#define NRS_FLAG_EXERCISE     0x02
 #define NRS_FLAG_ONWARD_SHIFT 2
-#define NRS_FLAG_ONWARD_MASK 0x0c
+#define NRS_FLAG_ONWARD_MASK  0x0c
 
 struct nrs_header {
 	uint8_t kind;
@@ -64,7 +64,8 @@ int nrs_header_decode(struct nrs_header *ret, const uint8_t *p, size_t len,
 #define NRS_PAE_MAX 320
 size_t nrs_header_pae(const uint8_t header[NRS_HEADER_LEN], uint8_t out[NRS_PAE_MAX]);
 /* Link of the audience chain: H(label header, header). */
-int nrs_header_link(const uint8_t header[NRS_HEADER_LEN], struct nrs_hash *ret) NRS_MUST_CHECK;
+int nrs_header_link(
+    const uint8_t header[NRS_HEADER_LEN], struct nrs_hash *ret) NRS_MUST_CHECK;
 
 int nrs_origin_id(const char *origin, size_t len, struct nrs_hash *ret) NRS_MUST_CHECK;
 
@@ -91,8 +92,8 @@ int nrs_record_commit(struct nrs_digest *dg, const uint8_t header[NRS_HEADER_LEN
 
 /* Sealed entry of C, and leaf hashes of either class. */
 void nrs_entry_sealed(const struct nrs_hash *c, uint8_t out[NRS_SEALED_LEN]);
-int nrs_leaf_sealed(struct nrs_digest *dg, const struct nrs_hash *c, struct nrs_hash *ret)
-    NRS_MUST_CHECK;
+int nrs_leaf_sealed(
+    struct nrs_digest *dg, const struct nrs_hash *c, struct nrs_hash *ret) NRS_MUST_CHECK;
 int nrs_leaf_control(struct nrs_digest *dg, const void *doc, size_t len,
     struct nrs_hash *ret) NRS_MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include <noroshi/limits.h>
 #include <noroshi/types.h>
 
+#include "crypto/key.h"
 #include "crypto/note.h"
 
 enum nrs_onward {
@@ -52,8 +53,8 @@ int nrs_statement_format(struct nrs_buf *b, const struct nrs_statement *s) NRS_M
 
 /* Does next follow prev (NULL: next is epoch 0)? NRS_EORDER, NRS_EFORK (same epoch, other
  * hash), NRS_ESYNTAX for changed constants. Signatures are checked by the next function. */
-int nrs_statement_follows(const struct nrs_statement *prev, const struct nrs_statement *next,
-    struct nrs_detail *d) NRS_MUST_CHECK;
+int nrs_statement_follows(const struct nrs_statement *prev,
+    const struct nrs_statement *next, struct nrs_detail *d) NRS_MUST_CHECK;
 /*
  * At least prev's threshold (next's own for epoch 0; the founder must be among
  * them) of stewards' valid signatures.  key() gives the feed key in force of an
@@ -65,8 +66,8 @@ int nrs_statement_verify(const struct nrs_statement *prev, const struct nrs_stat
     nrs_verify_fn verify) NRS_MUST_CHECK;
 
 /* Binary search by origin name; NULL when absent. */
-const struct nrs_member *nrs_member_find(const struct nrs_member *v, unsigned int n,
-    const char *origin);
+const struct nrs_member *nrs_member_find(
+    const struct nrs_member *v, unsigned int n, const char *origin);
 
 /* Direct audience. recipients: sorted names. */
 struct nrs_direct {
