@@ -16,12 +16,12 @@
 
 #define NRS_TILE_HEIGHT 8
 #define NRS_TILE_LEVELS 8
-#define NRS_PROOF_MAX 64 /* hashes in any proof of a tree below 2^63 leaves */
+#define NRS_PROOF_MAX	64 /* hashes in any proof of a tree below 2^63 leaves */
 
 /* Reads n consecutive hashes of a level, starting at index. 0 or an error, passed up. */
 struct nrs_tile_store {
-	int (*read)(void *arg, unsigned int level, uint64_t index, size_t n,
-	    struct nrs_hash *ret);
+	int (*read)(
+	    void *arg, unsigned int level, uint64_t index, size_t n, struct nrs_hash *ret);
 	void *arg;
 };
 
@@ -64,18 +64,18 @@ int nrs_frontier_load(struct nrs_digest *dg, const struct nrs_tile_store *s, uin
 int nrs_tree_root(struct nrs_digest *dg, const struct nrs_tile_store *s, uint64_t size,
     struct nrs_hash *ret) NRS_MUST_CHECK;
 /* Audit path of leaf index in the tree of size (RFC 6962 2.1.1). NRS_ERANGE. */
-int nrs_tree_inclusion(struct nrs_digest *dg, const struct nrs_tile_store *s, uint64_t index,
-    uint64_t size, struct nrs_proof *ret) NRS_MUST_CHECK;
+int nrs_tree_inclusion(struct nrs_digest *dg, const struct nrs_tile_store *s,
+    uint64_t index, uint64_t size, struct nrs_proof *ret) NRS_MUST_CHECK;
 /* Consistency proof from size1 to size2 (RFC 6962 2.1.2); empty when equal or size1 = 0. */
 int nrs_tree_consistency(struct nrs_digest *dg, const struct nrs_tile_store *s,
     uint64_t size1, uint64_t size2, struct nrs_proof *ret) NRS_MUST_CHECK;
 
 /* Verification needs no store. NRS_EPROOF when it does not hold (extra hashes included). */
 int nrs_inclusion_verify(struct nrs_digest *dg, uint64_t index, uint64_t size,
-    const struct nrs_hash *leaf, const struct nrs_proof *p, const struct nrs_hash *root)
-    NRS_MUST_CHECK;
+    const struct nrs_hash *leaf, const struct nrs_proof *p,
+    const struct nrs_hash *root) NRS_MUST_CHECK;
 int nrs_consistency_verify(struct nrs_digest *dg, uint64_t size1, uint64_t size2,
-    const struct nrs_hash *root1, const struct nrs_hash *root2, const struct nrs_proof *p)
-    NRS_MUST_CHECK;
+    const struct nrs_hash *root1, const struct nrs_hash *root2,
+    const struct nrs_proof *p) NRS_MUST_CHECK;
 
 #endif
