@@ -38,7 +38,8 @@ hash_plain(struct nrs_str key)
 	if (n >= 4)
 		return hash_ends(load(key.p, 4), load(key.p + n - 4, 4), n);
 	if (n > 0)
-		return hash_ends(load(key.p, 1), load(key.p + n / 2, 1) << 8 | key.p[n - 1], n);
+		return hash_ends(
+		    load(key.p, 1), load(key.p + n / 2, 1) << 8 | key.p[n - 1], n);
 	return hash_ends(0, 0, 0);
 }
 
@@ -198,8 +199,10 @@ jlex_dups(struct jlex_ent *e, size_t n,
 			a = lo;
 			b = mid;
 			for (k = lo; k < hi; k++)
-				to[k] = a < mid && (b == hi ||
-				    before(&from[a], &from[b], cmp, arg)) ? from[a++] : from[b++];
+				to[k] = a < mid &&
+					(b == hi || before(&from[a], &from[b], cmp, arg))
+				    ? from[a++]
+				    : from[b++];
 		}
 		swap = from;
 		from = to;

@@ -87,8 +87,8 @@ format_path(const struct jlex *j, const char *prop, char *dst, size_t max)
 		e = &j->keys[(i + 1 < j->depth ? lv[1].keys : j->nkeys) - 1];
 		k = (struct nrs_str){ j->base + e->a, e->b >> 1 };
 		if (key_is_name(k))
-			n += (size_t)snprintf(dst + n, max - n, ".%.*s", (int)k.len,
-			    (const char *)k.p);
+			n += (size_t)snprintf(
+			    dst + n, max - n, ".%.*s", (int)k.len, (const char *)k.p);
 		else
 			n += (size_t)snprintf(dst + n, max - n, ".?");
 	}
@@ -118,7 +118,8 @@ fail_syntax(struct jlex *j, const uint8_t *at, const char *what)
 	if (at == j->end)
 		return jlex_fail(j, NRS_ESYNTAX, (size_t)(at - j->base), NULL,
 		    "the text ends here: %s (RFC 8259)", what);
-	return jlex_fail(j, NRS_ESYNTAX, (size_t)(at - j->base), NULL, "%s (RFC 8259)", what);
+	return jlex_fail(
+	    j, NRS_ESYNTAX, (size_t)(at - j->base), NULL, "%s (RFC 8259)", what);
 }
 
 /* --- strings ------------------------------------------------------------ */
@@ -142,8 +143,9 @@ jlex_utf8(const uint8_t *p, size_t left)
 	if (c < 0xf0) {
 		if ((c == 0xe0 && p[1] < 0xa0) || (c == 0xed && p[1] > 0x9f))
 			return 0;
-		if (c == 0xef && ((p[1] == 0xb7 && p[2] >= 0x90 && p[2] <= 0xaf) ||
-		    (p[1] == 0xbf && p[2] >= 0xbe)))
+		if (c == 0xef &&
+		    ((p[1] == 0xb7 && p[2] >= 0x90 && p[2] <= 0xaf) ||
+			(p[1] == 0xbf && p[2] >= 0xbe)))
 			return 0;
 		return 3;
 	}
@@ -168,8 +170,9 @@ pass_plain(const uint8_t *p, const uint8_t *end)
 	for (; end - p >= 16; p += 16) {
 		x = _mm_loadu_si128((const __m128i *)(const void *)p);
 		/* signed: bytes from 0x80 on are below the space as well */
-		mask = (unsigned int)_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi8(x, space),
-		    _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, back))));
+		mask =
+		    (unsigned int)_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi8(x, space),
+			_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, back))));
 		if (mask != 0)
 			return p + __builtin_ctz(mask);
 	}
@@ -356,7 +359,8 @@ pass_digits(const uint8_t *p, const uint8_t *end)
 static bool
 beyond_double(const uint8_t *mant, const uint8_t *mend, long exp)
 {
-	static const char limit[] = "17976931348623158079"; /* where rounding gives infinity */
+	static const char limit[] =
+	    "17976931348623158079"; /* where rounding gives infinity */
 	const uint8_t *p, *first = NULL;
 	bool point = false;
 	size_t i = 0;
@@ -478,7 +482,8 @@ pass_space(struct jlex *j)
 {
 	const uint8_t *p = j->p;
 
-	while (p < j->end && *p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+	while (p < j->end && *p <= ' ' &&
+	    (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
 		p++;
 	j->p = p;
 }
@@ -496,8 +501,8 @@ jlex_open(struct jlex *j)
 	struct jlex_level *lv;
 
 	if (j->depth == NRS_JSON_DEPTH)
-		return jlex_fail(j, NRS_ELIMIT, jlex_off(j), NULL,
-		    "nested deeper than %d", NRS_JSON_DEPTH);
+		return jlex_fail(j, NRS_ELIMIT, jlex_off(j), NULL, "nested deeper than %d",
+		    NRS_JSON_DEPTH);
 	lv = &j->lv[j->depth++];
 	lv->bloom = 0;
 	lv->keys = j->nkeys;

@@ -13,10 +13,10 @@
 #include <noroshi/limits.h>
 #include <noroshi/types.h>
 
-#define JLEX_LEN_MAX 0x7fffffffu /* offsets and lengths are kept in 32 bits */
-#define JLEX_KEYS_MAX 65536u	 /* keys of all objects open at one time: 1 MiB of scratch */
-#define JLEX_KEYS_FIXED 256u	 /* so many without an allocation */
-#define JLEX_KEYS_SMALL 32u	 /* up to here an object's keys are compared as they come */
+#define JLEX_LEN_MAX	0x7fffffffu /* offsets and lengths are kept in 32 bits */
+#define JLEX_KEYS_MAX	65536u /* keys of all objects open at one time: 1 MiB of scratch */
+#define JLEX_KEYS_FIXED 256u   /* so many without an allocation */
+#define JLEX_KEYS_SMALL 32u    /* up to here an object's keys are compared as they come */
 
 /* Something to be found twice: a key, or an object of a bundle. */
 struct jlex_ent {
@@ -30,7 +30,7 @@ struct jlex_level {
 	uint32_t keys;	/* first of its keys on the stack of keys */
 	uint32_t n;	/* members or elements begun */
 	bool array;
-	bool at_value;	/* between a colon and the next key */
+	bool at_value; /* between a colon and the next key */
 };
 
 struct jlex {
@@ -47,7 +47,8 @@ struct jlex {
 };
 
 /* len beyond JLEX_LEN_MAX: NRS_ELIMIT. */
-int jlex_init(struct jlex *j, const uint8_t *p, size_t len, struct nrs_detail *d) NRS_MUST_CHECK;
+int jlex_init(
+    struct jlex *j, const uint8_t *p, size_t len, struct nrs_detail *d) NRS_MUST_CHECK;
 void jlex_fini(struct jlex *j);
 
 /* First byte of the next token, or -1 at the end of the text. */
