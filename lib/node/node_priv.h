@@ -106,6 +106,21 @@ struct community {
 		uint8_t *note;
 		size_t note_len;
 	} *v; /* v[i].s.epoch == i */
+	unsigned int shown;   /* epochs that are durable: what peers are told (session.c) */
+	unsigned int pending; /* likewise, once the wait in flight ends (session.c) */
+};
+
+/*
+ * What a peer said is durable there (ACK): one for the leaves of an origin
+ * (audience zeros; size), one for each audience (next).  Kept beyond sessions.
+ */
+struct peer_ack {
+	TAILQ_ENTRY(peer_ack) link;
+	struct nrs_hash origin;
+	struct nrs_hash audience; /* zeros: the leaves */
+	uint64_t size;
+	uint64_t next;		/* seqs below are durable there */
+	struct nrs_mono since;	/* when it fell behind what is durable here; ns 0: it has all */
 };
 
 /* A peer as configured, and what is known of it beyond one session. */
@@ -127,6 +142,7 @@ struct peer {
 	struct nrs_mono redial_at; /* ns 0: not waiting */
 	bool dialing;
 	void *session_priv;
+	TAILQ_HEAD(, peer_ack) acks; /* sync.c; session_peer_fini() frees them */
 };
 
 /* What a subscriber line needs of a decoded record: a small cache, newest first. */
@@ -261,6 +277,16 @@ void reader_cache_free(struct reader_cache *c);
 
 /* --- session.c -------------------------------------------------------- */
 
+/*
+ * session.c also defines the public node_on_connected, node_on_dial_failed,
+ * node_on_data, node_on_writable, node_on_closed, node_pin_find, node_peer_kick.
+ * session_init() comes after the journal is open.  A struct peer is made zeroed
+ * with session_peer_init() and ended with session_peer_fini(), which also closes
+ * its session; peer.suspended may change at any time before session_peers_changed().
+ */
+void session_peer_init(struct peer *p);
+void session_peer_fini(struct peer *p);
+
 int session_init(struct node *n) NRS_MUST_CHECK;
 void session_fini(struct node *n);
 void session_on_timer(struct node *n, struct nrs_mono now);
@@ -277,6 +303,10 @@ int sync_init(struct node *n) NRS_MUST_CHECK;
 void sync_fini(struct node *n);
 void sync_on_durable(struct node *n); /* ACK, credit, HAVE */
 void sync_on_timer(struct node *n, struct nrs_mono now);
+/* Records of this peer, as it announced them, that are not durable here yet. */
+uint64_t sync_behind(const struct peer *p);
+/* An origin or audience is about to be freed (at the end of the node): drop sync_priv. */
+void sync_origin_fini(struct origin *o);
 int serve_init(struct node *n) NRS_MUST_CHECK;
 void serve_fini(struct node *n);
 void serve_on_durable(struct node *n); /* standing fetches go on */
