@@ -28,15 +28,15 @@ struct nrs_env;
 typedef uint32_t nrs_file;
 
 enum nrs_io_op {
-	NRS_IO_PWRITE,	   /* file, off, data, len */
-	NRS_IO_SYNC,	   /* file: its data is on the medium (fdatasync) */
-	NRS_IO_PREALLOC,   /* file, off = size: room is reserved, reads as zeros */
-	NRS_IO_TRUNCATE,   /* file, off = new size */
-	NRS_IO_PUNCH,	   /* file, off, len: reads as zeros, space given back */
-	NRS_IO_RENAME,	   /* path -> path2, within the data directory */
-	NRS_IO_UNLINK,	   /* path; absent is success */
-	NRS_IO_SYNCDIR,	   /* path: names in this directory are on the medium */
-	NRS_IO_REREAD,	   /* file, off, data (a buffer to fill), len: past the cache if it can */
+	NRS_IO_PWRITE,	 /* file, off, data, len */
+	NRS_IO_SYNC,	 /* file: its data is on the medium (fdatasync) */
+	NRS_IO_PREALLOC, /* file, off = size: room is reserved, reads as zeros */
+	NRS_IO_TRUNCATE, /* file, off = new size */
+	NRS_IO_PUNCH,	 /* file, off, len: reads as zeros, space given back */
+	NRS_IO_RENAME,	 /* path -> path2, within the data directory */
+	NRS_IO_UNLINK,	 /* path; absent is success */
+	NRS_IO_SYNCDIR,	 /* path: names in this directory are on the medium */
+	NRS_IO_REREAD, /* file, off, data (a buffer to fill), len: past the cache if it can */
 };
 
 struct nrs_io_step {
@@ -45,7 +45,7 @@ struct nrs_io_step {
 	uint64_t off;
 	void *data;
 	size_t len;
-	const char *path;  /* relative to the data directory */
+	const char *path; /* relative to the data directory */
 	const char *path2;
 };
 
@@ -62,12 +62,12 @@ struct nrs_io {
 	unsigned int failed;
 	void (*done)(struct nrs_io *io); /* called on the engine's thread */
 	void *arg;
-	struct nrs_io *next;		 /* for the environment while in flight */
+	struct nrs_io *next; /* for the environment while in flight */
 };
 
 #define NRS_OPEN_CREATE 1u /* create, fail if it exists */
-#define NRS_OPEN_WRITE 2u
-#define NRS_OPEN_MAYBE 4u  /* with WRITE: create if absent */
+#define NRS_OPEN_WRITE	2u
+#define NRS_OPEN_MAYBE	4u /* with WRITE: create if absent */
 
 /* --- jobs: pure work on immutable input -------------------------------- */
 
@@ -84,9 +84,9 @@ enum nrs_sign_what {
 	NRS_SIGN_HEADERS,    /* in: n record headers of 232 bytes; out: n * 64 bytes */
 	NRS_SIGN_CHECKPOINT, /* in: checkpoint text; out: 64 bytes by the log key */
 	NRS_SIGN_STATEMENT,  /* in: membership statement text; out: 64 by the feed key */
-	NRS_SIGN_COSIGN,     /* in: u64 seconds, checkpoint text; out: 64 by the witness key */
-	NRS_KEK_WRAP,	     /* in: seed[32], segment number u64; out: wrapped, 60 bytes */
-	NRS_KEK_UNWRAP,	     /* in: wrapped[60], segment number u64; out: seed[32] */
+	NRS_SIGN_COSIGN, /* in: u64 seconds, checkpoint text; out: 64 by the witness key */
+	NRS_KEK_WRAP,	 /* in: seed[32], segment number u64; out: wrapped, 60 bytes */
+	NRS_KEK_UNWRAP,	 /* in: wrapped[60], segment number u64; out: seed[32] */
 };
 
 struct nrs_sign {
@@ -134,13 +134,13 @@ struct nrs_env_ops {
 	void (*random)(struct nrs_env *e, void *buf, size_t len);
 
 	/* storage: reads are synchronous, writes are submitted */
-	int (*file_open)(struct nrs_env *e, const char *path, unsigned int flags,
-	    nrs_file *ret_file);
+	int (*file_open)(
+	    struct nrs_env *e, const char *path, unsigned int flags, nrs_file *ret_file);
 	void (*file_close)(struct nrs_env *e, nrs_file f);
 	int (*file_size)(struct nrs_env *e, nrs_file f, uint64_t *ret_size);
 	/* Reads up to len; short only at the end of the file. */
-	int (*file_pread)(struct nrs_env *e, nrs_file f, uint64_t off, void *buf, size_t len,
-	    size_t *ret_len);
+	int (*file_pread)(struct nrs_env *e, nrs_file f, uint64_t off, void *buf,
+	    size_t len, size_t *ret_len);
 	int (*dir_make)(struct nrs_env *e, const char *path); /* existing is success */
 	/* Calls each() for every name in the directory, in no order. */
 	int (*dir_list)(struct nrs_env *e, const char *path,
@@ -179,13 +179,13 @@ struct nrs_env_ops {
 	void (*close)(struct nrs_env *e, nrs_conn c);
 
 	/* one line for the operator: subject, fact and reason; no secrets, no values */
-	void (*log)(struct nrs_env *e, enum nrs_level lvl, const char *subject,
-	    const char *text);
+	void (*log)(
+	    struct nrs_env *e, enum nrs_level lvl, const char *subject, const char *text);
 
 	/* a cache: get is 0 or NRS_ENOTFOUND; put is applied with the mark, atomically */
 	int (*kv_get)(struct nrs_env *e, const uint8_t key[16], uint64_t *ret_value);
-	void (*kv_put)(struct nrs_env *e, const struct nrs_kv_item *items, size_t n,
-	    uint64_t mark);
+	void (*kv_put)(
+	    struct nrs_env *e, const struct nrs_kv_item *items, size_t n, uint64_t mark);
 	uint64_t (*kv_mark)(struct nrs_env *e); /* last durable mark; 0 = empty */
 	void (*kv_clear)(struct nrs_env *e);
 };

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define NRS_MUST_CHECK __attribute__((warn_unused_result))
+#define NRS_MUST_CHECK	 __attribute__((warn_unused_result))
 #define NRS_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 enum nrs_err {

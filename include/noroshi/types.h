@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NRS_HASH_LEN 32
+#define NRS_HASH_LEN  32
 #define NRS_KEYID_LEN 8
-#define NRS_UUID_LEN 16
+#define NRS_UUID_LEN  16
 
 /* A SHA-256 value: leaf, node, commitment, community id, origin id. */
 struct nrs_hash {
