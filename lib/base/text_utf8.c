@@ -1,7 +1,7 @@
 /*
  * UTF-8: decoding, columns on a terminal, and the escaping of text that people
- * will read.  Widths are those of Unicode 14; short gaps of code
- * points that were unassigned then are joined to their neighbours.
+ * will read.  Widths are those of Unicode 14; short gaps of
+ * code points that were unassigned then are joined to their neighbours.
  */
 #include "base/text.h"
 
