@@ -1,8 +1,10 @@
 /*
  * What the files of lib/node share.  Who writes what:
  *   node.c      life, configuration, timer, turn        origin.c    one origin's log and its caches
- *   state.c     STATE encode/decode, replay             audience.c  communities, directs, entitlement
- *   publish.c   submit, chain, sign, checkpoint         reader.c    fan-out by event
+ *   state.c     STATE encode/decode, replay             audience.c  chains, directs, entitlement
+ *   publish.c   submit, chain, sign                     checkpoint.c own checkpoints, by a second path
+ *   community.c statements of others                    steward.c   statements of our own
+ *   reader.c    fan-out by event
  *   info.c      what status shows
  *   session.c   connections, HELLO, FSM, keepalive      sync.c      what to fetch from whom, credit, ACK
  *   ingest.c    leaves and records that come in         serve.c     answering fetches
@@ -67,6 +69,10 @@ struct origin {
 
 	TAILQ_HEAD(, audience) audiences; /* of which this origin's records are known here */
 
+	TAILQ_ENTRY(origin) dirty_link;	  /* node.c: put and not marked yet */
+	bool dirty;
+	bool cp_dirty;
+
 	/* sync.c: where its leaves come from */
 	struct session *source;
 	uint16_t source_stream;
@@ -90,6 +96,8 @@ struct audience {
 	uint64_t newest_index;		  /* index of the record next - 1; NRS_NONE */
 	uint64_t base;			  /* first seq held */
 	struct nrs_array *index;	  /* u64 per seq: log index + 1; 0 = not held */
+	TAILQ_ENTRY(audience) dirty_link; /* node.c: put and not marked yet */
+	bool dirty;
 	void *sync_priv;
 };
 enum { AUD_COMMUNITY = 0, AUD_DIRECT = 1 };
@@ -106,6 +114,8 @@ struct community {
 		uint8_t *note;
 		size_t note_len;
 	} *v; /* v[i].s.epoch == i */
+	uint8_t *rival; /* frozen: the statement that contradicts v[]; evidence */
+	size_t rival_len;
 	unsigned int shown;   /* epochs that are durable: what peers are told (session.c) */
 	unsigned int pending; /* likewise, once the wait in flight ends (session.c) */
 };
@@ -168,7 +178,13 @@ struct node {
 	char failed_why[160];
 	bool real_time_off;
 
+	size_t statement_bytes; /* of all statements held: bounded, STATE has them */
+	size_t direct_bytes;	/* of all lists held: bounded */
+	bool rebuild;		/* caches are missing or short: read everything again */
+	uint64_t cache_sets;	/* since the caches were flushed last */
+
 	uint64_t next_event;	/* logical: number of the next event, from 1 */
+	uint64_t event_ms;	/* time of the newest event: they never go back */
 	uint64_t shown_event;	/* newest durable event: what readers may see */
 	struct nrs_array *events; /* u64 per event (element number - 1): position */
 	TAILQ_HEAD(, node_reader) readers;
@@ -180,6 +196,7 @@ struct node {
 	struct publish *publish; /* publish.c */
 	struct serve *serve;	 /* serve.c */
 	struct sync *sync;	 /* sync.c */
+	struct steward *steward; /* steward.c */
 	struct ingest *ingest;	 /* ingest.c */
 
 	/* One waiter covers all that was put in a turn: what becomes durable with it. */
@@ -201,6 +218,21 @@ void node_wake_at(struct node *n, struct nrs_mono t);
  * and then calls serve_on_durable, sync_on_durable, publish_on_durable, reader_on_durable.
  */
 void node_put_done(struct node *n);
+/*
+ * Calls done(arg) once all that was put so far is durable and the hooks have
+ * run. Owned by the caller until then; dropped without a call by node_free().
+ */
+struct node_wait {
+	TAILQ_ENTRY(node_wait) link;
+	void (*done)(void *arg);
+	void *arg;
+};
+void node_when_durable(struct node *n, struct node_wait *w);
+/* What apply functions tell the ledger. */
+void node_touch_origin(struct origin *o);
+void node_touch_audience(struct audience *a);
+/* Broken for good: acknowledge nothing more. why is shown to the operator. */
+void node_fail(struct node *n, const char *fmt, ...) NRS_PRINTF(2, 3);
 /* Room for more input? (journal pending below NRS_BATCH_BYTES, not full, not failed) */
 bool node_room(const struct node *n);
 void node_count_refusal(struct node *n, int err);
@@ -222,10 +254,23 @@ const struct nrs_manifest *origin_manifest_for_size(const struct origin *o, uint
 int origin_apply_leaf(struct origin *o, const struct nrs_hash *leaf, uint64_t pos) NRS_MUST_CHECK;
 int origin_apply_control(struct origin *o, uint64_t index, const uint8_t *doc, size_t len,
     uint64_t pos) NRS_MUST_CHECK;
+/* The caller has verified its signature; size is at most put.size. */
 int origin_apply_checkpoint(struct origin *o, const uint8_t *note, size_t len) NRS_MUST_CHECK;
 /* Leaf hash / position of an index below put.size. */
 int origin_leaf(struct origin *o, uint64_t index, struct nrs_hash *ret) NRS_MUST_CHECK;
 int origin_pos(struct origin *o, uint64_t index, uint64_t *ret) NRS_MUST_CHECK;
+/* The frame at index was stored again, elsewhere (a leaf that was opened). */
+int origin_set_pos(struct origin *o, uint64_t index, uint64_t pos) NRS_MUST_CHECK;
+/* Writes one element of a cache of this node. */
+int node_cache_set(struct node *n, struct nrs_array *a, uint64_t i, const void *elem)
+    NRS_MUST_CHECK;
+/* For state.c: an origin with its own caches of these sizes; nothing is put. */
+int origin_new(struct node *n, const char *name, struct origin **ret) NRS_MUST_CHECK;
+int origin_open_caches(struct origin *o) NRS_MUST_CHECK;
+/* verify: the root's signature is checked; index as in struct origin_manifest. */
+int origin_push_manifest(struct origin *o, const uint8_t *note, size_t len, uint64_t index,
+    struct nrs_detail *d) NRS_MUST_CHECK;
+void origin_free(struct origin *o);
 
 /* --- audience.c ------------------------------------------------------- */
 
@@ -252,6 +297,22 @@ bool audience_shared(struct node *n, const struct audience *a, const struct peer
 int community_take(struct node *n, const uint8_t *note, size_t len, bool trusted,
     struct nrs_detail *d) NRS_MUST_CHECK;
 int community_apply(struct node *n, const uint8_t *note, size_t len, bool trusted) NRS_MUST_CHECK;
+/* For state.c: evidence of a rival statement, as kept. */
+int community_set_rival(struct community *c, const uint8_t *note, size_t len) NRS_MUST_CHECK;
+void community_free(struct community *c);
+/* Opens the cache with a->next elements believed; made once. */
+int audience_open_cache(struct audience *a) NRS_MUST_CHECK;
+void audience_free(struct audience *a);
+/*
+ * The list of a direct audience becomes known: ownership of d moves (also on
+ * failure). NRS_EORIGIN: not the list of this audience; NRS_EQUOTA.
+ */
+int audience_take_direct(struct audience *a, struct nrs_direct *d) NRS_MUST_CHECK;
+/* After opening: lists are read again from the records at seq 0. */
+int audience_load_directs(struct node *n, struct nrs_detail *d) NRS_MUST_CHECK;
+/* Our own direct audience for these recipients (sorted); made when there is none. */
+int audience_own_direct(struct node *n, const char *const *names, unsigned int nnames,
+    struct audience **ret) NRS_MUST_CHECK;
 /* A record that was accepted (put or replayed): advances chain, seq index, counters, pos. */
 int audience_apply_record(struct audience *a, const struct nrs_header *h,
     const uint8_t header[NRS_HEADER_LEN], uint64_t index, uint64_t pos, bool refused)
@@ -264,6 +325,27 @@ extern const struct nrs_journal_ops node_journal_ops; /* arg = struct node */
 int node_put_event(struct node *n, uint8_t action, uint8_t reason, uint32_t objects,
     const struct nrs_hash *origin, uint64_t index) NRS_MUST_CHECK;
 
+int node_events_open(struct node *n) NRS_MUST_CHECK;
+/* One record as held: frame into buf, its parts, and the header decoded. */
+struct node_record {
+	struct nrs_jframe frame;
+	struct nrs_jrecord_view v;
+	struct nrs_header h;
+};
+/* NRS_ENOTFOUND: the record at this index is not opened here. */
+int node_read_record(struct origin *o, uint64_t index, struct nrs_buf *buf,
+    struct node_record *ret) NRS_MUST_CHECK;
+/* Its payload, malloc'd. */
+int node_read_payload(struct node *n, const struct node_record *r, uint8_t **ret)
+    NRS_MUST_CHECK;
+
+/* --- steward.c: statements that this node signs itself ------------------ */
+
+int steward_init(struct node *n) NRS_MUST_CHECK;
+void steward_fini(struct node *n);
+void steward_turn(struct node *n);
+bool steward_idle(const struct node *n);
+
 /* --- publish.c, reader.c ---------------------------------------------- */
 
 int publish_init(struct node *n) NRS_MUST_CHECK;
@@ -272,6 +354,10 @@ void publish_turn(struct node *n);
 void publish_on_durable(struct node *n);
 void publish_on_timer(struct node *n);
 bool publish_idle(const struct node *n);
+/* Checks that need no work on the payload; *ret_c or recipients decide the audience. */
+int publish_check(struct node *n, const struct node_submit *s, struct community **ret_c,
+    struct nrs_detail *d) NRS_MUST_CHECK;
+void reader_fini(struct node *n);
 void reader_on_durable(struct node *n); /* wakes readers up to shown_event */
 void reader_cache_free(struct reader_cache *c);
 
@@ -305,6 +391,8 @@ void sync_on_durable(struct node *n); /* ACK, credit, HAVE */
 void sync_on_timer(struct node *n, struct nrs_mono now);
 /* Records of this peer, as it announced them, that are not durable here yet. */
 uint64_t sync_behind(const struct peer *p);
+/* Name of the peer that the leaves of this origin come from, or NULL. */
+const char *sync_source(const struct origin *o);
 /* An origin or audience is about to be freed (at the end of the node): drop sync_priv. */
 void sync_origin_fini(struct origin *o);
 int serve_init(struct node *n) NRS_MUST_CHECK;
