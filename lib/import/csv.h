@@ -68,7 +68,8 @@ int nrs_date_parse(struct nrs_str s, int tz_offset_min, struct nrs_wall *ret) NR
  * One row into an indicator (views into the row and into scratch).  defaults
  * give tlp, audience, origin, seen.  A row's own TLP may raise, never lower.
  * tz: see zone.h of the CLI; here a callback from local civil seconds to UTC,
- * NULL = UTC.
+ * NULL = UTC.  Reset scratch between rows: the last indicator lives in it.  An
+ * error names the column and the reason, and the row's line in d->off.
  */
 struct nrs_csv_zone {
 	int (*to_utc)(void *arg, int64_t local_s, int64_t *ret_utc_s);

@@ -55,11 +55,11 @@ int nrs_indicator_pattern(struct nrs_buf *b, enum nrs_value_type t, struct nrs_s
     NRS_MUST_CHECK;
 /*
  * The id: "indicator--" and a version 5 UUID under Noroshi's namespace of
- * origin, audience, TLP, pattern and seen; the same submission has the same id.
+ * origin, audience, TLP, pattern and seen; the same submission has the same id.  48 bytes with NUL.
  */
-int nrs_indicator_id(const struct nrs_indicator *i, char ret[47]) NRS_MUST_CHECK;
-/* "identity--UUIDv5" of an origin name. */
-int nrs_identity_id(const char *origin, char ret[46]) NRS_MUST_CHECK;
+int nrs_indicator_id(const struct nrs_indicator *i, char ret[48]) NRS_MUST_CHECK;
+/* "identity--UUIDv5" of an origin name: 47 bytes with its NUL. */
+int nrs_identity_id(const char *origin, char ret[47]) NRS_MUST_CHECK;
 /* Appends the object's JSON on one line. */
 int nrs_indicator_format(struct nrs_buf *b, const struct nrs_indicator *i) NRS_MUST_CHECK;
 
