@@ -177,12 +177,22 @@ nrs_origin_id(const char *origin, size_t len, struct nrs_hash *ret)
 	return nrs_sha256_label("noroshi/v1/origin", origin, len, ret);
 }
 
+/* Eight digits in lower case: one text for one record. */
+static bool
+hex8_ok(const char *s)
+{
+	size_t n = 0;
+
+	while ((s[n] >= '0' && s[n] <= '9') || (s[n] >= 'a' && s[n] <= 'f'))
+		n++;
+	return n == 8 && s[n] == '\0';
+}
+
 int
 nrs_record_id_parse(
     const char *s, char origin[NRS_ORIGIN_MAX + 1], uint64_t *ret_index, char ret_hex8[9])
 {
 	const char *slash = strchr(s, '/'), *tilde;
-	uint8_t unused[4];
 	size_t len, ilen;
 	int ret;
 
@@ -193,8 +203,7 @@ nrs_record_id_parse(
 		return NRS_ESYNTAX;
 	tilde = strchr(slash + 1, '~');
 	ilen = tilde != NULL ? (size_t)(tilde - slash - 1) : strlen(slash + 1);
-	if (tilde != NULL &&
-	    (strlen(tilde + 1) != 8 || nrs_hex_parse(tilde + 1, 8, unused, 4)))
+	if (tilde != NULL && !hex8_ok(tilde + 1))
 		return NRS_ESYNTAX;
 	ret = nrs_u64_parse(slash + 1, ilen, NRS_NONE - 1, ret_index);
 	if (ret != 0)
