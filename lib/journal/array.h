@@ -24,7 +24,15 @@ int nrs_array_set(struct nrs_array *a, uint64_t i, const void *elem) NRS_MUST_CH
 int nrs_array_get(struct nrs_array *a, uint64_t i, size_t n, void *ret) NRS_MUST_CHECK;
 /* Cuts back to count elements in memory (recovery). */
 void nrs_array_truncate(struct nrs_array *a, uint64_t count);
-/* Submits the dirty pages to io_submit (sync: with a SYNC step). Pages stay readable. */
+/*
+ * Submits the dirty pages to io_submit (sync: with a SYNC step, and of the
+ * directory the first time). Pages stay readable; several flushes may be in flight.
+ * A flush that fails leaves its pages dirty, and the *next* call of this function
+ * submits them again and returns that failure, once: NRS_EFULL, NRS_EIO.  So, of
+ * two calls with sync, the first of which has ended, a second 0 says that all that
+ * was set before the first is durable.  NRS_ECORRUPT: flushed bytes that were no
+ * longer in memory were lost before they were synced: only a restart helps.
+ */
 int nrs_array_flush(struct nrs_array *a, bool sync) NRS_MUST_CHECK;
 /* Bytes held in memory. */
 size_t nrs_array_dirty(const struct nrs_array *a);

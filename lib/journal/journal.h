@@ -33,7 +33,7 @@ enum nrs_jtype {
 	NRS_J__MAX
 };
 
-#define NRS_JRECORD_RAW 0x01 /* flags: payload not compressed */
+#define NRS_JRECORD_RAW	  0x01 /* flags: payload not compressed */
 #define NRS_POS(seg, off) ((uint64_t)(seg) << 32 | (off))
 
 /* A frame as read; body is borrowed from the reader's buffer. */
@@ -47,20 +47,35 @@ struct nrs_jframe {
 
 /* Calls up into the node. All are made on the engine's thread. */
 struct nrs_journal_ops {
-	/* Appends the node's state as of every frame put so far (section 5). */
+	/*
+	 * Appends the node's state as of every frame put so far (section 5).  It is
+	 * called from inside nrs_journal_put(), before the frame that is being put
+	 * counts: change the state it encodes after put, not before.  "previous
+	 * segment, its end, next event" before it are the journal's own business.
+	 */
 	int (*state_encode)(void *arg, struct nrs_buf *b);
-	/* At open: the state of the last segment; then every committed frame after it. */
+	/*
+	 * At open: the state of the last segment (r stands at section 5; zero origins,
+	 * zero communities in a new journal); then every committed frame after it,
+	 * COMMITs left out.  Reading by position works only after open returned.
+	 */
 	int (*state_decode)(void *arg, struct nrs_rd *r);
 	int (*replay)(void *arg, const struct nrs_jframe *f);
 	/*
 	 * Before a new segment is begun: appends cache writes and syncs that must be
-	 * durable with its STATE (nrs_array_flush of every array, with sync).
+	 * durable with its STATE: nrs_array_flush() of every array, with sync.  Returns
+	 * the first error that one of them returned.  Also called from inside put.
 	 */
 	int (*flush_caches)(void *arg);
 	/* No space (true), and space again (false). */
 	void (*full)(void *arg, bool full);
 	/* Broken for good: acknowledge nothing more, exit. */
 	void (*failed)(void *arg, int rc, const char *why);
+	/*
+	 * May be NULL. Size of the own log as replayed, asked before anything is cut:
+	 * below signed_size is NRS_ECORRUPT and the files stay as they are.
+	 */
+	uint64_t (*own_size)(void *arg);
 };
 
 struct nrs_journal_config {
@@ -75,8 +90,8 @@ struct nrs_journal_config {
 struct nrs_journal;
 
 /* Creates an empty journal (directory made, segment 1 with an empty STATE, durable). Synchronous. */
-int nrs_journal_create(const struct nrs_journal_config *cfg, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+int nrs_journal_create(
+    const struct nrs_journal_config *cfg, struct nrs_detail *d) NRS_MUST_CHECK;
 /*
  * Recovers and opens for appending; calls state_decode and replay before it
  * returns.  NRS_ECORRUPT with file (path) and offset in d; NRS_ENOTFOUND when there
@@ -105,8 +120,8 @@ struct nrs_jrecord {
 	uint8_t flags;
 	struct nrs_hash c; /* commitment */
 };
-int nrs_journal_put_record(struct nrs_journal *j, const struct nrs_jrecord *r,
-    uint64_t *ret_pos) NRS_MUST_CHECK;
+int nrs_journal_put_record(
+    struct nrs_journal *j, const struct nrs_jrecord *r, uint64_t *ret_pos) NRS_MUST_CHECK;
 
 /* Waits for everything put so far: done(arg, rc) once it is durable (or NRS_EFULL when there
  * is no space: it is kept and written later). At once never: always from a completion. */
@@ -127,8 +142,13 @@ bool nrs_journal_full(const struct nrs_journal *j);
 /* Number of the last durable batch, and the position after it. */
 uint64_t nrs_journal_batch(const struct nrs_journal *j);
 uint64_t nrs_journal_end(const struct nrs_journal *j);
+/* One more than the number of the last EVENT put; 1 in a new journal. Kept in STATE. */
+uint64_t nrs_journal_next_event(const struct nrs_journal *j);
 
-/* Reads one durable frame. buf is the caller's, reused; f->body points into it. */
+/*
+ * Reads one durable frame. buf is the caller's, reused; f->body points into it.
+ * NRS_ESTATE: not durable yet; NRS_ECORRUPT, NRS_EVERSION; NRS_ERANGE: no position.
+ */
 int nrs_journal_read(struct nrs_journal *j, uint64_t pos, struct nrs_buf *buf,
     struct nrs_jframe *ret) NRS_MUST_CHECK;
 /* A RECORD body taken apart; views into the frame. */
@@ -141,24 +161,28 @@ struct nrs_jrecord_view {
 	uint32_t seed_segment;
 	uint8_t flags;
 };
-int nrs_jrecord_decode(struct nrs_jrecord_view *ret, const struct nrs_jframe *f) NRS_MUST_CHECK;
-/* Opens the body: salt and data (still compressed unless flags say raw) into out. */
+int nrs_jrecord_decode(
+    struct nrs_jrecord_view *ret, const struct nrs_jframe *f) NRS_MUST_CHECK;
+/* Opens the body: salt and data (still compressed unless flags say raw) into out, which
+ * is the caller's and must not be the buffer that v points into. NRS_ECORRUPT. */
 int nrs_journal_unseal(struct nrs_journal *j, const struct nrs_jrecord_view *v,
-    struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN], struct nrs_str *ret_data) NRS_MUST_CHECK;
+    struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN],
+    struct nrs_str *ret_data) NRS_MUST_CHECK;
 
 /* zstd within limits: used by jobs. Level 1. Decompress refuses output unlike raw_len. */
 int nrs_payload_compress(const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len,
     bool *ret_raw) NRS_MUST_CHECK; /* *ret NULL and raw: keep p as it is */
-int nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len, uint8_t **ret)
-    NRS_MUST_CHECK; /* malloc'd; limit NRS_PAYLOAD_MAX */
+int nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len,
+    uint8_t **ret) NRS_MUST_CHECK; /* malloc'd; limit NRS_PAYLOAD_MAX */
 
 /*
  * Walks all committed frames from position from (0: the very first) to the end,
- * for rebuilding caches, fsck and export. each() returns 0 to go on.
+ * for rebuilding caches, fsck and export. each() returns 0 to go on. COMMIT and
+ * STATE frames are left out: it gives back exactly what was put.
  */
 int nrs_journal_scan(struct nrs_journal *j, uint64_t from,
-    int (*each)(void *arg, const struct nrs_jframe *f), void *arg, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+    int (*each)(void *arg, const struct nrs_jframe *f), void *arg,
+    struct nrs_detail *d) NRS_MUST_CHECK;
 
 /* Encoders and decoders of the small frames' bodies. */
 struct nrs_jevent {
