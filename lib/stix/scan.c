@@ -75,6 +75,18 @@ fail_stix(struct scan *s, size_t off, const char *prop, const char *text)
 	return jlex_fail(&s->j, NRS_ESTIX, off, prop, "%s", text);
 }
 
+/* A value of another kind than the rule wants; text that is no value at all comes first. */
+static int
+fail_kind(struct scan *s, const char *text)
+{
+	size_t off = jlex_off(&s->j);
+	int rc;
+
+	if ((rc = jlex_skip(&s->j)) != 0)
+		return rc;
+	return fail_stix(s, off, NULL, text);
+}
+
 /* --- forms -------------------------------------------------------------- */
 
 static bool
@@ -276,8 +288,7 @@ scan_text(struct scan *s, bool plain, struct nrs_str *ret)
 	int rc;
 
 	if (jlex_peek(&s->j) != '"')
-		return fail_stix(
-		    s, jlex_off(&s->j), NULL, "must be a string (STIX 2.1, 2)");
+		return fail_kind(s, "must be a string (STIX 2.1, 2)");
 	if ((rc = jlex_string(&s->j, ret, &esc)) != 0)
 		return rc;
 	if (plain && esc)
@@ -306,8 +317,7 @@ static int
 open_list(struct scan *s)
 {
 	if (jlex_peek(&s->j) != '[')
-		return fail_stix(
-		    s, jlex_off(&s->j), NULL, "must be a list (STIX 2.1, 2.11)");
+		return fail_kind(s, "must be a list (STIX 2.1, 2.11)");
 	return jlex_open(&s->j);
 }
 
@@ -346,8 +356,7 @@ scan_granular(struct scan *s, struct object *ob)
 	int rc;
 
 	if (jlex_peek(&s->j) != '{')
-		return fail_stix(s, jlex_off(&s->j), NULL,
-		    "must be a granular-marking object (STIX 2.1, 7.2.3)");
+		return fail_kind(s, "must be a granular-marking object (STIX 2.1, 7.2.3)");
 	if ((rc = jlex_open(&s->j)) != 0)
 		return rc;
 	while ((rc = jlex_member(&s->j, &key, &esc)) > 0) {
@@ -385,8 +394,7 @@ scan_revoked(struct scan *s, struct object *ob)
 	int c = jlex_peek(&s->j);
 
 	if (c != 't' && c != 'f')
-		return fail_stix(
-		    s, jlex_off(&s->j), NULL, "must be a boolean (STIX 2.1, 2.2)");
+		return fail_kind(s, "must be a boolean (STIX 2.1, 2.2)");
 	ob->o.revoked = c == 't';
 	return jlex_skip(&s->j);
 }
@@ -569,8 +577,7 @@ scan_object(struct scan *s, struct object *ob)
 	int rc;
 
 	if (jlex_peek(&s->j) != '{')
-		return fail_stix(
-		    s, jlex_off(&s->j), NULL, "must be an object (STIX 2.1, 8)");
+		return fail_kind(s, "must be an object (STIX 2.1, 8)");
 	ob->start = jlex_off(&s->j);
 	ob->o.tlp = NRS_TLP_UNMARKED;
 	if ((rc = jlex_open(&s->j)) != 0)
@@ -659,11 +666,8 @@ scan_bundle(struct scan *s, struct nrs_bundle *ret,
 
 	c = jlex_peek(&s->j);
 	start = jlex_off(&s->j);
-	if (c != '{') {
-		if ((rc = jlex_skip(&s->j)) != 0)
-			return rc;
-		return fail_stix(s, start, NULL, "a bundle is a JSON object (STIX 2.1, 8)");
-	}
+	if (c != '{')
+		return fail_kind(s, "a bundle is a JSON object (STIX 2.1, 8)");
 	if ((rc = jlex_open(&s->j)) != 0)
 		return rc;
 	while ((rc = jlex_member(&s->j, &key, &esc)) > 0) {
