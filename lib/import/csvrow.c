@@ -251,6 +251,9 @@ take_value(const struct rowctx *x, struct nrs_buf *scratch, struct nrs_indicator
 	nrs_value_refang(scratch, raw);
 	if (scratch->err != 0)
 		return scratch->err;
+	if (scratch->len == start)
+		return fail_cell(
+		    x, NRS_ESYNTAX, NRS_CSV_VALUE, "nothing visible in the cell");
 	ret->value = (struct nrs_str){ scratch->p + start, scratch->len - start };
 	if (type.len == 0)
 		rc = nrs_value_detect(ret->value, &ret->type, &why);

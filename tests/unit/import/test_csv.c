@@ -217,6 +217,7 @@ test_indicator(void **state)
 		{ "h.example,url", NRS_ESYNTAX, "value: a URL begins" },
 		{ "h.example,sigma", NRS_ETYPE, "type: unknown" },
 		{ ",,", NRS_ESYNTAX, "value: the cell is empty" },
+		{ "\xc2\xad", NRS_ESYNTAX, "value: nothing visible" },
 		{ "not a value", NRS_ESYNTAX, "value: a space" },
 		{ "h.example,,,,yesterday", NRS_ESYNTAX, "seen: not a date" },
 		{ "h.example,,,,2025-02-30", NRS_ERANGE, "seen: there is no such day" },
