@@ -30,6 +30,7 @@ struct flight {
 	struct nrs_io io;
 	struct nrs_io_step *steps;
 	bool sync;
+	uint64_t seen; /* failures known when it was submitted */
 	struct flight *older;
 };
 
@@ -43,7 +44,8 @@ struct nrs_array {
 	nrs_file file;
 	struct pages dirty;
 	struct flight *flights; /* newest first */
-	int failed;		/* of a flush, until the next one has said so */
+	int failed;		/* of a flush; until a later one with a sync succeeded */
+	uint64_t failures;	/* how many there were */
 	bool unsynced;		/* written, given out of memory, and not synced yet */
 	bool lost;  /* such bytes were lost: nothing can make this file good again */
 	bool named; /* its name is durable */
@@ -384,16 +386,17 @@ flush_done(struct nrs_io *io)
 	struct nrs_array *a = f->a;
 	size_t i;
 
-	if (io->rc == 0) {
-		/* Of a request without a sync, the next sync decides. */
-		if (f->sync) {
-			a->unsynced = f->older != NULL && a->unsynced;
-			a->named = true;
-		} else {
-			a->unsynced = true;
-		}
+	if (io->rc == 0 && f->sync) {
+		a->unsynced = false;
+		a->named = true;
+		/* It carried the pages of the failures it knew of, and only those. */
+		if (f->seen == a->failures)
+			a->failed = 0;
+	} else if (io->rc == 0) {
+		a->unsynced = true;
 	} else {
 		a->failed = io->rc;
+		a->failures++;
 		/* After an I/O error, what was written and not synced is gone. */
 		if (io->rc != NRS_EFULL && a->unsynced)
 			a->lost = true;
@@ -454,6 +457,7 @@ flush_submit(struct nrs_array *a, bool sync)
 	}
 	f->a = a;
 	f->sync = sync;
+	f->seen = a->failures;
 	f->pages = a->dirty;
 	memset(&a->dirty, 0, sizeof(a->dirty));
 	flush_steps(a, f);
@@ -463,25 +467,27 @@ flush_submit(struct nrs_array *a, bool sync)
 	return 0;
 }
 
-/* Will the flights alone make everything so far durable, if they succeed? */
+/* Is there more to sync than what a flight already carries? */
 static bool
-sync_flying(const struct nrs_array *a)
+sync_needed(const struct nrs_array *a)
 {
-	return a->flights != NULL && a->flights->sync;
+	const struct flight *f = a->flights;
+
+	if (f != NULL && f->sync && f->seen == a->failures)
+		return false;
+	return f != NULL || a->unsynced || a->failed != 0;
 }
 
 int
 nrs_array_flush(struct nrs_array *a, bool sync)
 {
-	int failed = a->failed, rc = 0;
+	int rc = 0;
 
 	if (a->lost)
 		return NRS_ECORRUPT;
-	a->failed = 0;
-	if (a->dirty.n > 0 ||
-	    (sync && (a->unsynced || a->flights != NULL) && !sync_flying(a)))
+	if (a->dirty.n > 0 || (sync && sync_needed(a)))
 		rc = flush_submit(a, sync);
-	return failed != 0 ? failed : rc;
+	return a->failed != 0 ? a->failed : rc;
 }
 
 size_t

@@ -27,11 +27,12 @@ void nrs_array_truncate(struct nrs_array *a, uint64_t count);
 /*
  * Submits the dirty pages to io_submit (sync: with a SYNC step, and of the
  * directory the first time). Pages stay readable; several flushes may be in flight.
- * A flush that fails leaves its pages dirty, and the *next* call of this function
- * submits them again and returns that failure, once: NRS_EFULL, NRS_EIO.  So, of
- * two calls with sync, the first of which has ended, a second 0 says that all that
- * was set before the first is durable.  NRS_ECORRUPT: flushed bytes that were no
- * longer in memory were lost before they were synced: only a restart helps.
+ * A flush that fails leaves its pages dirty; the next call submits them again,
+ * and every call returns that failure (NRS_EFULL, NRS_EIO) until a flush with
+ * sync has made it good.  So, of two calls with sync, the first of which has ended,
+ * a second 0 says that all that was set before the first is durable.
+ * NRS_ECORRUPT: bytes that were flushed without sync, and are no longer in memory,
+ * were lost before their sync: only a restart, which sets them again, helps.
  */
 int nrs_array_flush(struct nrs_array *a, bool sync) NRS_MUST_CHECK;
 /* Bytes held in memory. */

@@ -137,14 +137,6 @@ struct recovery {
 	bool torn;
 };
 
-static bool
-file_sound(struct recovery *rv, const struct nrs_jimage *im)
-{
-	uint8_t wrapped[JWRAPPED];
-
-	return key_read(rv->j->env, im->seg, wrapped) == 0;
-}
-
 /* Is its first batch whole? 1 or 0; errors that are not damage are passed on. */
 static int
 first_batch(struct nrs_jimage *im, struct nrs_detail *d)
@@ -167,6 +159,22 @@ was_used(const struct nrs_jimage *im, uint64_t state_batch)
 	if (im->header_rc != 0)
 		return nrs_jimage_looks_used(im);
 	return nrs_jimage_later(im, JSEG_HEADER, state_batch);
+}
+
+/*
+ * Has it a whole STATE, and its key file or something written since?  1, 0 or an
+ * error.  Names are made durable last, so a new segment's key file may be missing.
+ */
+static int
+begun(struct nrs_env *env, struct nrs_jimage *im, struct nrs_detail *d)
+{
+	uint8_t wrapped[JWRAPPED];
+	int rc;
+
+	if ((rc = first_batch(im, d)) != 1)
+		return rc;
+	return key_read(env, im->seg, wrapped) == 0 ||
+	    nrs_jimage_later(im, im->off, im->batch);
 }
 
 /* To the last valid batch of rv->im, whose first one was just found. */
@@ -198,10 +206,9 @@ find_last(struct recovery *rv, uint32_t n, struct nrs_detail *d)
 
 	if ((rc = nrs_jimage_load(j->env, &j->origin, n, true, im, d)) != 0)
 		return rc;
-	if ((rc = first_batch(im, d)) < 0)
+	if ((rc = begun(j->env, im, d)) < 0)
 		return rc;
-	/* Its names are made durable last, so its key file may be missing: never used either. */
-	if (rc == 1 && (file_sound(rv, im) || nrs_jimage_later(im, im->off, im->batch)))
+	if (rc == 1)
 		return walk(rv, d);
 	if (n == 1) {
 		if (was_used(im, 1))
@@ -473,10 +480,7 @@ create_check(const struct nrs_journal_config *cfg, struct nrs_detail *d)
 		rc = nrs_jimage_load(cfg->env, &cfg->origin_id, 1, false, &im, d);
 		if (rc != 0)
 			return rc;
-		if (im.header_rc == 0)
-			rc = nrs_jimage_next(&im);
-		if (rc == 0 && (im.header_rc == 0 || im.header_rc == NRS_ECORRUPT) &&
-		    !was_used(&im, 1))
+		if (begun(cfg->env, &im, NULL) == 0 && !was_used(&im, 1))
 			n = 0;
 		nrs_jimage_fini(cfg->env, &im);
 	}
