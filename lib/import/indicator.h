@@ -55,7 +55,8 @@ int nrs_indicator_pattern(struct nrs_buf *b, enum nrs_value_type t, struct nrs_s
     NRS_MUST_CHECK;
 /*
  * The id: "indicator--" and a version 5 UUID under Noroshi's namespace of
- * origin, audience, TLP, pattern and seen; the same submission has the same id.  48 bytes with NUL.
+ * origin, audience, TLP, pattern and seen; the same submission has the same id.
+ * 48 bytes with its NUL.
  */
 int nrs_indicator_id(const struct nrs_indicator *i, char ret[48]) NRS_MUST_CHECK;
 /* "identity--UUIDv5" of an origin name: 47 bytes with its NUL. */

@@ -32,12 +32,11 @@ enum prop {
 
 static const struct {
 	const char *name;
-	uint8_t len;
 	bool plain; /* ASCII of a fixed form, compared as bytes: escapes are refused */
 } props[P__MAX] = {
-#define ROW(name, plain)                      \
-	{                                     \
-		name, sizeof(name) - 1, plain \
+#define ROW(name, plain)    \
+	{                   \
+		name, plain \
 	}
 	[P_TYPE] = ROW("type", true),
 	[P_ID] = ROW("id", true),
@@ -89,19 +88,36 @@ fail_kind(struct scan *s, const char *text)
 
 /* --- forms -------------------------------------------------------------- */
 
+/* Lower-case hex digits and hyphens in their places; without branches, for there are many. */
 static bool
 uuid_ok(const uint8_t *p)
 {
-	unsigned int i;
+	static const uint8_t class[256] = {
+		['0'] = 1,
+		['1'] = 1,
+		['2'] = 1,
+		['3'] = 1,
+		['4'] = 1,
+		['5'] = 1,
+		['6'] = 1,
+		['7'] = 1,
+		['8'] = 1,
+		['9'] = 1,
+		['a'] = 1,
+		['b'] = 1,
+		['c'] = 1,
+		['d'] = 1,
+		['e'] = 1,
+		['f'] = 1,
+		['-'] = 2,
+	};
+	static const uint8_t want[36] = { 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 2, 1, 1, 1,
+		1, 2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+	unsigned int i, bad = 0;
 
-	for (i = 0; i < 36; i++) {
-		if (i == 8 || i == 13 || i == 18 || i == 23) {
-			if (p[i] != '-')
-				return false;
-		} else if (!(p[i] >= '0' && p[i] <= '9') && !(p[i] >= 'a' && p[i] <= 'f'))
-			return false;
-	}
-	return true;
+	for (i = 0; i < 36; i++)
+		bad |= class[p[i]] ^ want[i];
+	return bad == 0;
 }
 
 /* type--UUID (STIX 2.1, 2.9) */
@@ -257,11 +273,28 @@ check_unique(struct scan *s)
 static enum prop
 prop_find(struct nrs_str key)
 {
-	unsigned int i;
+	/* one more than the property, by the length of its name */
+	static const uint8_t by_len[20][3] = {
+		[2] = { P_ID + 1 },
+		[4] = { P_TYPE + 1 },
+		[7] = { P_CREATED + 1, P_PATTERN + 1, P_REVOKED + 1 },
+		[8] = { P_MODIFIED + 1 },
+		[10] = { P_VALID_FROM + 1 },
+		[12] = { P_SPEC_VERSION + 1, P_PATTERN_TYPE + 1 },
+		[14] = { P_CREATED_BY_REF + 1 },
+		[15] = { P_DEFINITION_TYPE + 1 },
+		[17] = { P_GRANULAR + 1 },
+		[19] = { P_MARKING_REFS + 1 },
+	};
+	unsigned int i, prop;
 
-	for (i = 0; i < P__MAX; i++)
-		if (props[i].len == key.len && memcmp(props[i].name, key.p, key.len) == 0)
-			return i;
+	if (key.len >= 20)
+		return P__MAX;
+	for (i = 0; i < 3 && by_len[key.len][i] != 0; i++) {
+		prop = by_len[key.len][i] - 1u;
+		if (memcmp(props[prop].name, key.p, key.len) == 0)
+			return prop;
+	}
 	return P__MAX;
 }
 

@@ -45,7 +45,9 @@ struct nrs_bundle {
  * with created <= modified for SDOs and SROs and language content, id unique
  * within the bundle together with modified; indicators have a pattern,
  * pattern_type and valid_from; object_marking_refs are marking-definition ids;
- * TLP 1.0 and 2.0 ids are understood.  Errors: NRS_ESTIX, NRS_ESYNTAX,
+ * TLP 1.0 and 2.0 ids are understood.  Objects that are open at one time have
+ * 65,536 keys at most, texts 2 GiB.  What each() saw counts only when the scan
+ * returns 0: repeated objects are found at the end.  Errors: NRS_ESTIX, NRS_ESYNTAX,
  * NRS_EUTF8, NRS_EDUPLICATE, NRS_ELIMIT, NRS_ERANGE with byte offset, JSON
  * path, rule and section of the standard in d.
  */
