@@ -166,7 +166,7 @@ struct node {
 	struct nrs_hash id;
 	struct origin *own;
 	TAILQ_HEAD(, origin) origins;
-	TAILQ_HEAD(, community) communities;
+	TAILQ_HEAD(communities, community) communities;
 	TAILQ_HEAD(, peer) peers;
 	struct nrs_map *origin_by_id;
 	struct nrs_map *conns; /* nrs_conn (8 bytes) -> struct session */
@@ -187,16 +187,18 @@ struct node {
 	uint64_t event_ms;	/* time of the newest event: they never go back */
 	uint64_t shown_event;	/* newest durable event: what readers may see */
 	struct nrs_array *events; /* u64 per event (element number - 1): position */
-	TAILQ_HEAD(, node_reader) readers;
+	TAILQ_HEAD(node_readers, node_reader) readers; /* the idle ones last */
 	struct reader_cache *cache;
 
 	struct node_counts counts;
 	uint64_t refusals[128];	/* by wire code */
 
 	struct publish *publish; /* publish.c */
+	struct sessions *sessions; /* session.c */
 	struct serve *serve;	 /* serve.c */
 	struct sync *sync;	 /* sync.c */
 	struct steward *steward; /* steward.c */
+	struct checkpointer *checkpointer; /* checkpoint.c */
 	struct ingest *ingest;	 /* ingest.c */
 
 	/* One waiter covers all that was put in a turn: what becomes durable with it. */
@@ -326,6 +328,9 @@ int node_put_event(struct node *n, uint8_t action, uint8_t reason, uint32_t obje
     const struct nrs_hash *origin, uint64_t index) NRS_MUST_CHECK;
 
 int node_events_open(struct node *n) NRS_MUST_CHECK;
+/* Applies one frame again; n->replaying is set. */
+int node_replay_frame(struct node *n, const struct nrs_jframe *f) NRS_MUST_CHECK;
+int node_flush_caches(struct node *n, bool sync) NRS_MUST_CHECK;
 /* One record as held: frame into buf, its parts, and the header decoded. */
 struct node_record {
 	struct nrs_jframe frame;

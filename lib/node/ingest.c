@@ -1,0 +1,644 @@
+/*
+ * Records that come in: everything that must hold before one is kept, in the
+ * order of PROTOCOL.md, section 4.
+ *
+ * The costly part (signatures, expansion, commitment, STIX) is one job on
+ * bytes that do not change.  Jobs end in any order; what they found is applied
+ * in the order in which the records came, chain by chain.
+ */
+#include "node/session_priv.h"
+
+#include <noroshi/plant.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stix/scan.h"
+
+#define LEAF_TIME (30 * SECOND)
+#define JOBS_MAX  256u
+
+enum rec_state {
+	REC_WAIT, /* for its leaf, or for a free job */
+	REC_JOB,
+	REC_DONE
+};
+
+/* One record on its way in. */
+struct rec {
+	TAILQ_ENTRY(rec) link;
+	struct chain *chain; /* NULL: given up, the job still runs */
+	struct node *node;
+	enum rec_state state;
+	struct nrs_mono since;
+	uint8_t *item; /* owned; w has views into it */
+	struct wire_record w;
+	struct nrs_header h;
+	uint64_t cost;
+
+	/* the job's input and findings */
+	struct nrs_job job;
+	struct nrs_pubkey feed;
+	struct nrs_hash leaf;
+	nrs_record_verify_fn verify;
+	bool list; /* it is to be the list of a direct audience */
+	int err;   /* proves nothing about the origin */
+	int stix;  /* the origin's fault */
+	struct nrs_hash c;
+	struct nrs_bundle bundle;
+	struct nrs_direct direct;
+	struct nrs_detail d;
+};
+
+struct ingest {
+	unsigned int jobs;
+	bool starved;		   /* a record waits for one of them to end */
+	TAILQ_HEAD(, rec) dropped; /* their jobs still run */
+};
+
+static void
+rec_free(struct rec *r)
+{
+	nrs_direct_fini(&r->direct);
+	free(r->item);
+	free(r);
+}
+
+/* --- the job ------------------------------------------------------------------ */
+
+static int
+check_signed(struct rec *r, struct nrs_digest *dg)
+{
+	struct nrs_sigs sigs;
+	struct nrs_hash leaf;
+	int rc;
+
+	rc = nrs_sigs_decode(&sigs, r->w.sigs.p, r->w.sigs.len, &r->d);
+	if (rc == 0)
+		rc = nrs_sigs_verify(&sigs, r->w.header, &r->feed, r->verify);
+	if (rc == 0)
+		rc = nrs_record_commit(dg, r->w.header, r->w.sigs.p, r->w.sigs.len, &r->c);
+	if (rc == 0)
+		rc = nrs_leaf_sealed(dg, &r->c, &leaf);
+	if (rc == 0 && !NRS_PLANTED(NO_LEAF_CHECK) && !nrs_hash_eq(&leaf, &r->leaf))
+		rc = NRS_ELEAF;
+	return rc;
+}
+
+static int
+check_payload(struct rec *r, struct nrs_digest *dg, uint8_t **ret)
+{
+	struct nrs_hash commit;
+	int rc;
+
+	rc = nrs_payload_expand(r->w.data.p, r->w.data.len, r->w.flags & WIRE_RECORD_RAW,
+	    r->h.payload_len, ret);
+	/* What does not expand to what was signed is not what was committed to. */
+	if (rc != 0)
+		return rc == NRS_ENOMEM ? rc : NRS_ECOMMIT;
+	rc = nrs_payload_commit(dg, r->w.salt, *ret, r->h.payload_len, &commit);
+	if (rc == 0 && !nrs_hash_eq(&commit, &r->h.payload_commit))
+		rc = NRS_ECOMMIT;
+	return rc;
+}
+
+static void
+check_content(struct rec *r, const uint8_t *payload)
+{
+	if (r->h.kind == NRS_KIND_BUNDLE) {
+		r->stix = nrs_bundle_scan(
+		    payload, r->h.payload_len, &r->bundle, NULL, NULL, &r->d);
+	} else if (r->list) {
+		r->stix = nrs_direct_parse(&r->direct, payload, r->h.payload_len, &r->d);
+		if (r->stix == 0 && !nrs_hash_eq(&r->direct.id, &r->h.audience))
+			r->stix = NRS_EMEMBER;
+	}
+}
+
+static void
+rec_run(struct nrs_job *job)
+{
+	struct rec *r = job->arg;
+	struct nrs_digest *dg = nrs_digest_new();
+	uint8_t *payload = NULL;
+
+	if (dg == NULL) {
+		r->err = NRS_ENOMEM;
+		return;
+	}
+	r->err = check_signed(r, dg);
+	if (r->err == 0)
+		r->err = check_payload(r, dg, &payload);
+	if (r->err == 0)
+		check_content(r, payload);
+	free(payload);
+	nrs_digest_free(dg);
+}
+
+/* --- putting --------------------------------------------------------------------- */
+
+static void
+break_node(struct node *n, int rc)
+{
+	if (n->failed)
+		return;
+	/* Memory and journal say different things now: only a restart helps. */
+	n->failed = true;
+	snprintf(n->failed_why, sizeof(n->failed_why), "taking a record in: %s",
+	    nrs_strerror(rc));
+}
+
+static int
+put_refused(struct node *n, const struct rec *r, int why, uint64_t *ret_pos)
+{
+	const char *text = r->d.text[0] != '\0' ? r->d.text : nrs_strerror(why);
+	uint8_t head[16];
+	struct nrs_str parts[4] = {
+		{ head, sizeof(head) },
+		{ r->w.header, NRS_HEADER_LEN },
+		r->w.sigs,
+		{ (const uint8_t *)text, strlen(text) },
+	};
+
+	nrs_put_u64(head, r->w.index);
+	head[8] = 2;
+	head[9] = 0;
+	nrs_put_u16(head + 10, (uint16_t)nrs_err_wire(why));
+	nrs_put_u32(head + 12, (uint32_t)r->w.sigs.len);
+	return nrs_journal_put(n->journal, NRS_J_REFUSED, 0, parts, 4, ret_pos);
+}
+
+static int
+put_record(struct node *n, const struct rec *r, uint64_t *ret_pos)
+{
+	struct nrs_jrecord j = {
+		.index = r->w.index,
+		.header = r->w.header,
+		.sigs = r->w.sigs,
+		.salt = r->w.salt,
+		.data = r->w.data,
+		.flags = r->w.flags & WIRE_RECORD_RAW ? NRS_JRECORD_RAW : 0,
+		.c = r->c,
+	};
+
+	return nrs_journal_put_record(n->journal, &j, ret_pos);
+}
+
+/* A list that was accepted makes its audience known. */
+static int
+adopt_audience(struct rec *r)
+{
+	struct chain *c = r->chain;
+	int rc;
+
+	if (c->audience == NULL) {
+		rc = audience_add(c->origin, &c->id, c->type, &c->audience);
+		if (rc != 0)
+			return rc;
+		c->audience->sync_priv = c;
+	}
+	if (r->direct.n > 0 && !c->audience->direct_known) {
+		c->audience->direct = r->direct;
+		c->audience->direct_known = true;
+		memset(&r->direct, 0, sizeof(r->direct));
+	}
+	return 0;
+}
+
+static void
+keep(struct node *n, struct rec *r, int why)
+{
+	struct chain *c = r->chain;
+	uint64_t pos;
+	int rc = adopt_audience(r);
+
+	if (rc == 0)
+		rc = why != 0 ? put_refused(n, r, why, &pos) : put_record(n, r, &pos);
+	if (rc == 0)
+		rc = audience_apply_record(
+		    c->audience, &r->h, r->w.header, r->w.index, pos, why != 0);
+	if (rc == 0 && why == 0 && r->h.kind == NRS_KIND_BUNDLE)
+		rc = node_put_event(
+		    n, NRS_ACTION_ADD, 0, r->bundle.n, &c->origin->id, r->w.index);
+	if (rc != 0)
+		break_node(n, rc);
+}
+
+/* --- the checks that need the node ------------------------------------------------- */
+
+/* May the chain go on at a higher seq? Only past an epoch we were no member of. */
+static bool
+gap_allowed(struct node *n, const struct chain *c, const struct nrs_header *h)
+{
+	const struct audience *a = c->audience;
+	const struct community *cm;
+	uint32_t e;
+
+	if (c->type != AUD_COMMUNITY)
+		return false;
+	cm = community_find(n, &c->id);
+	e = a != NULL && a->next > 0 ? a->epoch : 0;
+	for (; cm != NULL && e <= h->epoch; e++) {
+		if (!community_member_at(cm, e, n->name))
+			return true;
+		if (e == UINT32_MAX)
+			break;
+	}
+	return false;
+}
+
+static int
+check_chain(struct node *n, const struct rec *r)
+{
+	static const struct nrs_hash zero;
+	const struct audience *a = r->chain->audience;
+	uint64_t next = sync_next(r->chain);
+
+	if (NRS_PLANTED(REORDER_CHAIN))
+		return 0;
+	if (r->h.seq == next)
+		return nrs_hash_eq(&r->h.prev, next == 0 ? &zero : &a->head) ? 0
+									     : NRS_ECHAIN;
+	return gap_allowed(n, r->chain, &r->h) ? 0 : NRS_ECHAIN;
+}
+
+static bool
+direct_names(const struct nrs_direct *d, const char *name)
+{
+	for (unsigned int i = 0; i < d->n; i++) {
+		if (strcmp(d->recipients[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Seq 0 of a direct audience is its list; nothing else can be judged before it. */
+static int
+check_direct(struct node *n, const struct rec *r)
+{
+	const struct audience *a = r->chain->audience;
+
+	if (a != NULL && a->direct_known)
+		return audience_entitled(n, a, &r->h, NULL);
+	if (r->h.seq != 0 || r->h.kind != NRS_KIND_MEMBERSHIP || r->stix != 0)
+		return NRS_EMEMBER;
+	if (strcmp(r->direct.origin, r->chain->origin->name) != 0 ||
+	    !direct_names(&r->direct, n->name))
+		return NRS_EMEMBER;
+	return 0;
+}
+
+static int
+check_audience(struct node *n, const struct rec *r)
+{
+	const struct chain *c = r->chain;
+	const struct community *cm;
+	int rc;
+
+	if (c->type == AUD_DIRECT)
+		return check_direct(n, r);
+	cm = community_find(n, &c->id);
+	if (cm == NULL || c->audience == NULL)
+		return NRS_EUNKNOWN;
+	if (r->h.epoch > community_epoch(cm))
+		return NRS_EEPOCH;
+	rc = audience_entitled(n, c->audience, &r->h, NULL);
+	if (rc == 0 && !community_member_at(cm, r->h.epoch, c->origin->name))
+		rc = NRS_EMEMBER;
+	return rc;
+}
+
+static int
+check_policy(const struct rec *r)
+{
+	const struct peer *p = r->chain->origin->peer;
+
+	if (r->stix == 0 && r->h.kind == NRS_KIND_BUNDLE &&
+	    r->bundle.tlp_max != NRS_TLP_UNMARKED && r->bundle.tlp_max > r->h.tlp)
+		return NRS_EMARKING;
+	if (p != NULL && r->h.tlp > p->ceiling)
+		return NRS_ECEILING;
+	if (r->h.tlp == NRS_TLP_RED && r->chain->type != AUD_DIRECT)
+		return NRS_ECEILING;
+	return r->stix;
+}
+
+/* --- applying ------------------------------------------------------------------------ */
+
+static void
+refuse(const struct rec *r, int err)
+{
+	struct fetch *f = r->chain->fetch;
+
+	session_refuse(f->session, err, f->stream, &r->chain->origin->id, r->w.index,
+	    r->h.seq, r->d.text);
+}
+
+static struct rec *
+chain_pop(struct chain *c)
+{
+	struct rec *r = TAILQ_FIRST(&c->recs);
+
+	TAILQ_REMOVE(&c->recs, r, link);
+	return r;
+}
+
+/* Held already, and its leaf is the one of the log: the same, or a second chain. */
+static void
+held_already(struct node *n, struct rec *r)
+{
+	const struct audience *a = r->chain->audience;
+	uint64_t held = 0;
+
+	if (nrs_array_get(a->index, r->h.seq, 1, &held) == 0 && held != 0 &&
+	    held - 1 != r->w.index) {
+		session_peer_log(r->chain->fetch->session->peer, NRS_LOG_ERROR,
+		    "evidence: %s signed records %llu and %llu with one sequence number",
+		    a->origin->name, (unsigned long long)(held - 1),
+		    (unsigned long long)r->w.index);
+		refuse(r, NRS_EFORK);
+		return;
+	}
+	node_count_refusal(n, NRS_EDUPLICATE);
+	if (NRS_PLANTED(DUP_EVENT) &&
+	    node_put_event(n, NRS_ACTION_ADD, 0, r->bundle.n, &a->origin->id, r->w.index) !=
+		0)
+		break_node(n, NRS_ENOMEM);
+}
+
+/*
+ * Applies the oldest record of a chain.  False: the chain was dropped, or is to
+ * wait; the caller looks no further.
+ */
+static bool
+apply_one(struct node *n, struct chain *c)
+{
+	struct rec *r = TAILQ_FIRST(&c->recs);
+	struct fetch *f = c->fetch;
+	uint64_t cost = r->cost;
+	int rc = r->err;
+
+	if (rc == 0 && r->h.seq < sync_next(c)) {
+		held_already(n, r);
+		rec_free(chain_pop(c));
+		sync_return(f, cost);
+		return true;
+	}
+	if (rc == 0)
+		rc = check_chain(n, r);
+	if (rc != 0) {
+		if (rc != NRS_ENOMEM)
+			refuse(r, rc);
+		sync_fail(f, rc, rc != NRS_ENOMEM);
+		return false;
+	}
+	rc = check_audience(n, r);
+	if (rc == NRS_EEPOCH) {
+		refuse(r, rc);
+		sync_wait_epoch(f);
+		return false;
+	}
+	if (rc == 0)
+		rc = check_policy(r);
+	if (rc == NRS_ENOMEM) {
+		sync_fail(f, rc, false);
+		return false;
+	}
+	if (rc != 0 && c->type == AUD_DIRECT && c->audience == NULL) {
+		/* No list, no audience: there is no chain to go on. */
+		refuse(r, rc);
+		sync_fail(f, rc, true);
+		return false;
+	}
+	if (rc != 0)
+		refuse(r, rc);
+	keep(n, r, rc);
+	rec_free(chain_pop(c));
+	f->session->peer->info.rx_records++;
+	sync_progress(f);
+	if (rc == 0 || !NRS_PLANTED(CREDIT_LEAK))
+		sync_return(f, cost);
+	return true;
+}
+
+static void
+unstarve(struct node *n)
+{
+	if (!n->ingest->starved)
+		return;
+	n->ingest->starved = false;
+	ingest_resume(n);
+}
+
+static void
+rec_job_done(struct nrs_job *job)
+{
+	struct rec *r = job->arg;
+	struct node *n = r->node;
+	struct chain *c = r->chain;
+
+	n->ingest->jobs--;
+	if (c == NULL) {
+		TAILQ_REMOVE(&n->ingest->dropped, r, link);
+		rec_free(r);
+		unstarve(n);
+		return;
+	}
+	r->state = REC_DONE;
+	ingest_chain_run(n, c);
+	unstarve(n);
+}
+
+/* Its leaf is known: what the signature must be by, and the job. */
+static int
+rec_start(struct node *n, struct rec *r)
+{
+	struct origin *o = r->chain->origin;
+	const struct nrs_manifest *m = origin_manifest_at(o, r->w.index);
+	int rc;
+
+	if (NRS_PLANTED(STALE_KEY))
+		m = &o->manifests[0].m;
+	if (m == NULL)
+		return NRS_EKEY;
+	rc = origin_leaf(o, r->w.index, &r->leaf);
+	if (rc != 0)
+		return rc;
+	r->feed = m->feed;
+	r->verify = n->env->ops->verify;
+	r->list = r->h.kind == NRS_KIND_MEMBERSHIP && r->chain->type == AUD_DIRECT &&
+	    r->h.seq == 0;
+	r->job.run = rec_run;
+	r->job.done = rec_job_done;
+	r->job.arg = r;
+	r->state = REC_JOB;
+	n->ingest->jobs++;
+	n->env->ops->job_submit(n->env, &r->job);
+	return 0;
+}
+
+/* Starts what can be started, applies what is ready, in order. */
+void
+ingest_chain_run(struct node *n, struct chain *c)
+{
+	struct rec *r;
+	int rc;
+
+	if (n->failed)
+		return;
+	TAILQ_FOREACH(r, &c->recs, link) {
+		if (r->state != REC_WAIT)
+			continue;
+		if (r->w.index >= c->origin->put.size)
+			break;
+		if (n->ingest->jobs >= JOBS_MAX) {
+			n->ingest->starved = true;
+			break;
+		}
+		rc = rec_start(n, r);
+		if (rc != 0) {
+			r->err = rc;
+			r->state = REC_DONE;
+		}
+	}
+	while ((r = TAILQ_FIRST(&c->recs)) != NULL && r->state == REC_DONE) {
+		if (!node_room(n) || n->failed)
+			return;
+		if (!apply_one(n, c))
+			break;
+		node_put_done(n);
+	}
+}
+
+/* --- entry --------------------------------------------------------------------------- */
+
+void
+ingest_record(struct fetch *f, uint8_t *p, size_t len, uint64_t cost)
+{
+	struct node *n = f->session->node;
+	struct rec *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (r == NULL) {
+		free(p);
+		sync_fail(f, NRS_ENOMEM, false);
+		return;
+	}
+	r->item = p;
+	r->node = n;
+	r->chain = f->chain;
+	r->cost = cost;
+	r->since = session_now(n);
+	r->w.index = NRS_NONE;
+	r->h.seq = NRS_NONE;
+	rc = wire_record_decode(&r->w, p, len);
+	if (rc == 0)
+		rc = nrs_header_decode(&r->h, r->w.header, NRS_HEADER_LEN, &r->d);
+	if (rc == 0 && !nrs_hash_eq(&r->h.origin, &f->origin->id))
+		rc = NRS_EORIGIN;
+	if (rc == 0 && !nrs_hash_eq(&r->h.audience, &f->chain->id))
+		rc = NRS_ECHAIN;
+	if (rc != 0) {
+		refuse(r, rc);
+		rec_free(r);
+		sync_fail(f, rc, true);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&f->chain->recs, r, link);
+	if (r->w.index >= f->origin->put.size)
+		node_wake_at(n, (struct nrs_mono){ r->since.ns + LEAF_TIME });
+	ingest_chain_run(n, f->chain);
+}
+
+void
+ingest_chain_drop(struct chain *c)
+{
+	struct rec *r;
+
+	while ((r = TAILQ_FIRST(&c->recs)) != NULL) {
+		TAILQ_REMOVE(&c->recs, r, link);
+		/* At the end of the node no job comes back any more. */
+		if (r->state != REC_JOB || r->node->ingest == NULL) {
+			rec_free(r);
+			continue;
+		}
+		TAILQ_INSERT_TAIL(&r->node->ingest->dropped, r, link);
+		r->chain = NULL;
+	}
+}
+
+void
+ingest_resume(struct node *n)
+{
+	struct osync *os;
+	struct origin *o;
+	struct chain *c;
+
+	TAILQ_FOREACH(o, &n->origins, link) {
+		os = o->sync_priv;
+		if (os == NULL)
+			continue;
+		TAILQ_FOREACH(c, &os->chains, link) {
+			if (!TAILQ_EMPTY(&c->recs))
+				ingest_chain_run(n, c);
+		}
+	}
+}
+
+/* A record whose leaf did not come in time is asked for again, later. */
+void
+ingest_on_timer(struct node *n, struct nrs_mono now)
+{
+	struct osync *os;
+	struct origin *o;
+	struct chain *c;
+	struct rec *r;
+
+	TAILQ_FOREACH(o, &n->origins, link) {
+		os = o->sync_priv;
+		if (os == NULL)
+			continue;
+		TAILQ_FOREACH(c, &os->chains, link) {
+			r = TAILQ_FIRST(&c->recs);
+			if (r == NULL || r->state != REC_WAIT || r->w.index < o->put.size)
+				continue;
+			if (now.ns - r->since.ns >= LEAF_TIME)
+				sync_fail(c->fetch, NRS_ELEAF, true);
+			else
+				node_wake_at(
+				    n, (struct nrs_mono){ r->since.ns + LEAF_TIME });
+		}
+	}
+}
+
+int
+ingest_init(struct node *n)
+{
+	n->ingest = calloc(1, sizeof(*n->ingest));
+	if (n->ingest == NULL)
+		return NRS_ENOMEM;
+	TAILQ_INIT(&n->ingest->dropped);
+	return 0;
+}
+
+void
+ingest_fini(struct node *n)
+{
+	struct rec *r;
+
+	if (n->ingest == NULL)
+		return;
+	while ((r = TAILQ_FIRST(&n->ingest->dropped)) != NULL) {
+		TAILQ_REMOVE(&n->ingest->dropped, r, link);
+		rec_free(r);
+	}
+	free(n->ingest);
+	n->ingest = NULL;
+}
+
+bool
+ingest_idle(const struct node *n)
+{
+	return n->ingest == NULL || n->ingest->jobs == 0;
+}
