@@ -96,7 +96,7 @@ nrs_jimage_fini(struct nrs_env *env, struct nrs_jimage *im)
 	memset(im, 0, sizeof(*im));
 }
 
-static int
+static bool
 commit_ok(const struct nrs_jimage *im, size_t at, uint32_t frames)
 {
 	const uint8_t *b = im->p + at + JFRAME_HEAD;

@@ -39,7 +39,7 @@ nrs_payload_compress(
 }
 
 /* Exactly one frame that says its size, and says the size that the header promised. */
-static int
+static bool
 frame_ok(const uint8_t *p, size_t len, size_t raw_len)
 {
 	unsigned long long size = ZSTD_getFrameContentSize(p, len);

@@ -146,8 +146,8 @@ test_every_truncation(void **state)
 static void
 scenario(struct toy *t, uint64_t seed)
 {
-	toy_init(t, seed, 2048, true);
-	t->e->die_at = 0;
+	toy_init(t, seed, 3072, true);
+	t->state_pad = 1200; /* over several sectors: it can tear */
 }
 
 /* Work until the process dies or all is done; returns the steps it took. */

@@ -42,9 +42,12 @@ static int
 toy_encode(void *arg, struct nrs_buf *b)
 {
 	struct toy *t = arg;
+	size_t i;
 
 	nrs_buf_u64(b, t->n);
 	nrs_buf_u64(b, t->hash);
+	for (i = 0; i < t->state_pad; i++)
+		nrs_buf_u8(b, (uint8_t)(i | 1));
 	return 0;
 }
 
@@ -57,6 +60,7 @@ toy_decode(void *arg, struct nrs_rd *r)
 	t->decoded++;
 	t->n = nrs_rd_u64(r);
 	t->hash = t->n == 0 && nrs_rd_left(r) == 0 ? 0 : nrs_rd_u64(r);
+	nrs_rd_skip(r, nrs_rd_left(r));
 	if ((rc = nrs_rd_end(r)) != 0)
 		return rc;
 	return t->with_cache ? nrs_array_open(&t->e->env, "pos", 8, t->n, &t->pos) : 0;

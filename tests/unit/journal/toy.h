@@ -28,6 +28,7 @@ struct toy {
 	struct nrs_journal *j;
 	struct nrs_array *pos; /* NULL: the toy has no cache */
 	bool with_cache;
+	size_t state_pad; /* makes STATE this much longer */
 
 	uint64_t n; /* the state */
 	uint64_t hash;
