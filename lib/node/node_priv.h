@@ -16,6 +16,8 @@
 #ifndef NODE_NODE_PRIV_H
 #define NODE_NODE_PRIV_H
 
+#include <noroshi/plant.h>
+
 #include "base/map.h"
 #include "base/queue.h"
 #include "crypto/digest.h"
@@ -170,6 +172,7 @@ struct node {
 	TAILQ_HEAD(, peer) peers;
 	struct nrs_map *origin_by_id;
 	struct nrs_map *conns; /* nrs_conn (8 bytes) -> struct session */
+	uint64_t segment_bytes;
 	uint32_t window;
 	bool draining;
 	bool replaying;
@@ -187,7 +190,9 @@ struct node {
 	uint64_t event_ms;	/* time of the newest event: they never go back */
 	uint64_t shown_event;	/* newest durable event: what readers may see */
 	struct nrs_array *events; /* u64 per event (element number - 1): position */
-	TAILQ_HEAD(node_readers, node_reader) readers; /* the idle ones last */
+	TAILQ_HEAD(node_readers, node_reader) readers; /* they know that there may be more */
+	struct node_readers idle_readers;  /* owed a wake */
+	struct node_readers woken_readers; /* being called */
 	struct reader_cache *cache;
 
 	struct node_counts counts;

@@ -1,0 +1,16 @@
+/* What node.c asks of the ledger; the rest of it is in node_priv.h. */
+#ifndef NODE_LEDGER_H
+#define NODE_LEDGER_H
+
+#include "node/node_priv.h"
+
+int ledger_init(struct node *n) NRS_MUST_CHECK;
+void ledger_fini(struct node *n);
+/* After opening: all that was recovered is durable, and shown. */
+void ledger_all_durable(struct node *n);
+/* End of a turn: marks what was put and waits for it. */
+void ledger_turn(struct node *n);
+/* Nothing waits to become durable. */
+bool ledger_idle(const struct node *n);
+
+#endif
