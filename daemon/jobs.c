@@ -128,7 +128,12 @@ jobs_new(struct app *app, unsigned int threads, struct jobs **ret)
 void
 jobs_submit(struct nrs_env *e, struct nrs_job *job)
 {
-	struct jobs *j = env_app(e)->jobs;
+	jobs_add(env_app(e)->jobs, job);
+}
+
+void
+jobs_add(struct jobs *j, struct nrs_job *job)
+{
 
 	j->pending++;
 	job->next = NULL;

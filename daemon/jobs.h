@@ -15,7 +15,9 @@ void jobs_free(struct jobs *j);
 void jobs_drain(struct jobs *j);
 bool jobs_idle(const struct jobs *j);
 
-/* The environment's; the daemon's own slow calls (name lookups) go here too. */
+/* Adds to a pool that is not the environment's (net.c has one of its own for name lookups). */
+void jobs_add(struct jobs *j, struct nrs_job *job);
+/* The environment's. */
 void jobs_submit(struct nrs_env *e, struct nrs_job *job);
 
 #endif
