@@ -225,7 +225,64 @@ test_every_crash(void **state)
 	assert_true(torn > 20 && rolls > 20);
 }
 
-/* What the test above would say of a disk whose syncs lie. */
+/* One life: work, with the medium full now and then, until something kills it. */
+static void
+live(struct toy *t, uint64_t *rng)
+{
+	uint64_t r;
+	int i;
+
+	t->e->die_at = t->e->steps + 1 + memenv_random(rng) % 60;
+	for (i = 0; i < 40 && !t->e->dead && t->n + 4 < TOY_MAX; i++) {
+		r = memenv_random(rng);
+		if (r % 8 < 4)
+			toy_batch(t, 1 + (unsigned int)(r >> 8) % 3, 12 + (r >> 16) % 500);
+		else if (r % 8 == 4)
+			t->e->full = (r >> 8 & 3) == 0;
+		else if (r % 8 == 5)
+			(void)!nrs_array_flush(t->pos, (r >> 8 & 1) != 0);
+		for (; (r >> 32) % 4 != 0 && memenv_step(t->e); r = memenv_random(rng))
+			continue;
+		nrs_journal_retry(t->j);
+		if ((r >> 40) % 4 == 0)
+			memenv_run(t->e);
+	}
+	assert_int_equal(t->faileds, t->e->dead ? t->faileds : 0);
+}
+
+/* Crash after crash: what one recovery gave back, every later one gives back, too. */
+static void
+test_many_lives(void **state)
+{
+	uint64_t rng = 13, world, i;
+	unsigned int lives, died_full = 0;
+	struct toy t;
+
+	for (world = 0; world < 40; world++) {
+		toy_init(&t, world, 1500, true);
+		t.state_pad = world % 3 * 700;
+		for (lives = 0; lives < 40 && t.n + 10 < TOY_MAX; lives++) {
+			t.faileds = 0;
+			live(&t, &rng);
+			died_full += nrs_journal_full(t.j);
+			toy_crash(&t, memenv_random(&rng) % 3, memenv_random(&rng));
+			if (memenv_random(&rng) % 3 == 0) {
+				t.e->die_at = t.e->steps + 1 + memenv_random(&rng) % 6;
+				(void)!toy_open(&t);
+				toy_crash(&t, memenv_random(&rng) % 3, memenv_random(&rng));
+			}
+			reopen_sound(&t);
+			t.acked = t.n;
+			for (i = t.n + 1; i <= TOY_MAX; i++)
+				t.batch_at[i] = false;
+		}
+		assert_true(t.n > 20);
+		toy_fini(&t);
+	}
+	assert_true(died_full > 10);
+}
+
+/* What the tests above would say of a disk whose syncs lie. */
 static void
 test_lying_disk(void **state)
 {
@@ -489,6 +546,7 @@ main(void)
 		cmocka_unit_test(test_every_flip),
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_every_crash),
+		cmocka_unit_test(test_many_lives),
 		cmocka_unit_test(test_lying_disk),
 		cmocka_unit_test(test_middle_damage),
 		cmocka_unit_test(test_segments_damaged),
