@@ -138,15 +138,11 @@ rec_run(struct nrs_job *job)
 
 /* --- putting --------------------------------------------------------------------- */
 
+/* Memory and journal say different things now: only a restart helps. */
 static void
 break_node(struct node *n, int rc)
 {
-	if (n->failed)
-		return;
-	/* Memory and journal say different things now: only a restart helps. */
-	n->failed = true;
-	snprintf(n->failed_why, sizeof(n->failed_why), "taking a record in: %s",
-	    nrs_strerror(rc));
+	node_fail(n, "taking a record in: %s", nrs_strerror(rc));
 }
 
 static int
@@ -185,25 +181,24 @@ put_record(struct node *n, const struct rec *r, uint64_t *ret_pos)
 	return nrs_journal_put_record(n->journal, &j, ret_pos);
 }
 
-/* A list that was accepted makes its audience known. */
+/* A list that was accepted makes its audience known; there may be too many of them. */
 static int
 adopt_audience(struct rec *r)
 {
 	struct chain *c = r->chain;
-	int rc;
+	int rc = 0;
 
 	if (c->audience == NULL) {
 		rc = audience_add(c->origin, &c->id, c->type, &c->audience);
-		if (rc != 0)
+		if (rc != 0) {
+			c->audience = NULL;
 			return rc;
+		}
 		c->audience->sync_priv = c;
 	}
-	if (r->direct.n > 0 && !c->audience->direct_known) {
-		c->audience->direct = r->direct;
-		c->audience->direct_known = true;
-		memset(&r->direct, 0, sizeof(r->direct));
-	}
-	return 0;
+	if (r->direct.n > 0 && !c->audience->direct_known)
+		rc = audience_take_direct(c->audience, &r->direct);
+	return rc;
 }
 
 static void
@@ -211,10 +206,9 @@ keep(struct node *n, struct rec *r, int why)
 {
 	struct chain *c = r->chain;
 	uint64_t pos;
-	int rc = adopt_audience(r);
+	int rc;
 
-	if (rc == 0)
-		rc = why != 0 ? put_refused(n, r, why, &pos) : put_record(n, r, &pos);
+	rc = why != 0 ? put_refused(n, r, why, &pos) : put_record(n, r, &pos);
 	if (rc == 0)
 		rc = audience_apply_record(
 		    c->audience, &r->h, r->w.header, r->w.index, pos, why != 0);
@@ -312,15 +306,9 @@ check_audience(struct node *n, const struct rec *r)
 static int
 check_policy(const struct rec *r)
 {
-	const struct peer *p = r->chain->origin->peer;
-
 	if (r->stix == 0 && r->h.kind == NRS_KIND_BUNDLE &&
 	    r->bundle.tlp_max != NRS_TLP_UNMARKED && r->bundle.tlp_max > r->h.tlp)
 		return NRS_EMARKING;
-	if (p != NULL && r->h.tlp > p->ceiling)
-		return NRS_ECEILING;
-	if (r->h.tlp == NRS_TLP_RED && r->chain->type != AUD_DIRECT)
-		return NRS_ECEILING;
 	return r->stix;
 }
 
@@ -367,9 +355,27 @@ held_already(struct node *n, struct rec *r)
 		break_node(n, NRS_ENOMEM);
 }
 
+/* What proves nothing about the origin: the fetch ends, another source may do better. */
+static bool
+give_up(struct rec *r, int err)
+{
+	struct fetch *f = r->chain->fetch;
+
+	if (err == NRS_ENOMEM) {
+		sync_fail(f, err, false);
+		return false;
+	}
+	refuse(r, err);
+	if (err == NRS_EEPOCH)
+		sync_wait_epoch(f);
+	else
+		sync_fail(f, err, true);
+	return false;
+}
+
 /*
- * Applies the oldest record of a chain.  False: the chain was dropped, or is to
- * wait; the caller looks no further.
+ * Applies the oldest record of a chain.  False: the chain was dropped and the
+ * caller looks no further.
  */
 static bool
 apply_one(struct node *n, struct chain *c)
@@ -387,29 +393,19 @@ apply_one(struct node *n, struct chain *c)
 	}
 	if (rc == 0)
 		rc = check_chain(n, r);
-	if (rc != 0) {
-		if (rc != NRS_ENOMEM)
-			refuse(r, rc);
-		sync_fail(f, rc, rc != NRS_ENOMEM);
-		return false;
-	}
+	if (rc != 0)
+		return give_up(r, rc);
 	rc = check_audience(n, r);
-	if (rc == NRS_EEPOCH) {
-		refuse(r, rc);
-		sync_wait_epoch(f);
-		return false;
-	}
 	if (rc == 0)
 		rc = check_policy(r);
-	if (rc == NRS_ENOMEM) {
-		sync_fail(f, rc, false);
-		return false;
-	}
-	if (rc != 0 && c->type == AUD_DIRECT && c->audience == NULL) {
-		/* No list, no audience: there is no chain to go on. */
-		refuse(r, rc);
-		sync_fail(f, rc, true);
-		return false;
+	if (rc == NRS_ENOMEM || rc == NRS_EEPOCH)
+		return give_up(r, rc);
+	/* Without its list a direct audience has no chain that could go on. */
+	if (c->type == AUD_DIRECT && (c->audience == NULL || !c->audience->direct_known)) {
+		if (rc == 0)
+			rc = adopt_audience(r);
+		if (rc != 0)
+			return give_up(r, rc);
 	}
 	if (rc != 0)
 		refuse(r, rc);

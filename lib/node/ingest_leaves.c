@@ -9,7 +9,6 @@
 
 #include <noroshi/plant.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,7 +271,7 @@ freeze(struct run *r)
 }
 
 static void
-finish(struct run *r, int rc, const struct nrs_detail *d)
+finish(struct run *r, int rc, const struct nrs_detail *d, size_t cost)
 {
 	struct osync *os = r->o->sync_priv;
 	struct node *n = r->node;
@@ -284,10 +283,8 @@ finish(struct run *r, int rc, const struct nrs_detail *d)
 		rc = NRS_EFORK;
 	} else if (rc == 0) {
 		rc = keep_run(r);
-		if (rc != 0 && !n->failed) {
-			n->failed = true;
-			snprintf(n->failed_why, sizeof(n->failed_why),
-			    "taking leaves in: %s", nrs_strerror(rc));
+		if (rc != 0) {
+			node_fail(n, "taking leaves in: %s", nrs_strerror(rc));
 			return;
 		}
 	}
@@ -300,6 +297,8 @@ finish(struct run *r, int rc, const struct nrs_detail *d)
 	os->bad_proofs = 0;
 	node_put_done(n);
 	sync_progress(r->f);
+	sync_return(r->f, cost);
+	/* From here on the fetch may be another: records may move it. */
 	TAILQ_FOREACH(c, &os->chains, link) {
 		if (!TAILQ_EMPTY(&c->recs))
 			ingest_chain_run(n, c);
@@ -332,10 +331,7 @@ ingest_leaves(struct fetch *f, const uint8_t *p, size_t len)
 		rc = NRS_ESTATE;
 	if (rc == 0)
 		rc = check_run(r, &d);
-	finish(r, rc, &d);
-	rc = rc == 0 && !n->failed ? 0 : rc;
-	if (rc == 0)
-		sync_return(f, len);
+	finish(r, rc, &d, len);
 out:
 	if (r != NULL) {
 		free(r->c);

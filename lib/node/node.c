@@ -568,11 +568,11 @@ node_free(struct node *n)
 	if (n == NULL)
 		return;
 	reader_fini(n);
+	session_fini(n); /* first: what is freed says nothing to peers any more */
 	while ((p = TAILQ_FIRST(&n->peers)) != NULL) {
 		TAILQ_REMOVE(&n->peers, p, link);
 		peer_free(p);
 	}
-	session_fini(n);
 	serve_fini(n);
 	ingest_fini(n);
 	publish_fini(n);
