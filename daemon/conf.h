@@ -24,6 +24,9 @@ struct conf_where {
 	unsigned int line;
 };
 
+/* Options of one section; lines of options are kept for later complaints. */
+#define CONF_KEYS_MAX 16
+
 struct conf_strs {
 	char **v;
 	unsigned int n;
@@ -48,8 +51,9 @@ struct conf_listen {
 	char *address;		       /* as written: "0.0.0.0:7373", "[::]:7373" */
 	char host[NRS_ORIGIN_MAX + 1]; /* "" or "*": any */
 	uint16_t port;
-	long backlog;
+	unsigned int backlog;
 	struct conf_where where;
+	unsigned int lines[CONF_KEYS_MAX];
 };
 
 enum conf_proxy {
@@ -65,10 +69,10 @@ struct conf_peer {
 	size_t manifest_len;
 	struct nrs_manifest m;
 	struct conf_strs communities;
-	struct conf_strs addresses; /* effective: own list, else the manifest's */
-	bool own_addresses;	    /* the list stands in the configuration */
-	char *bind;		    /* local address, or "" */
-	char *proxy;		    /* as written, or "" */
+	struct conf_strs addresses;	/* effective: own list, else the manifest's */
+	struct conf_strs own_addresses; /* those of the configuration */
+	char *bind;			/* local address, or "" */
+	char *proxy;			/* as written, or "" */
 	enum conf_proxy proxy_type;
 	char proxy_host[NRS_ORIGIN_MAX + 1];
 	uint16_t proxy_port;
@@ -77,20 +81,22 @@ struct conf_peer {
 	uint64_t records_per_s;
 	uint64_t bytes_per_day;
 	struct conf_where where;
+	unsigned int lines[CONF_KEYS_MAX];
 };
 
 struct conf_subscriber {
 	char *name;
 	char *socket;		      /* path */
-	struct conf_strs communities; /* empty: none by name; see all */
+	struct conf_strs communities; /* as written */
 	bool all_communities;	      /* communities = {"*"} */
 	enum nrs_tlp tlp;
 	bool direct;
 	unsigned int heartbeat_s;
-	mode_t mode;
-	gid_t group; /* (gid_t)-1: unchanged */
+	unsigned int mode; /* of the socket */
+	gid_t group;	   /* (gid_t)-1: unchanged */
 	char *group_name;
 	struct conf_where where;
+	unsigned int lines[CONF_KEYS_MAX];
 };
 
 struct conf {
@@ -111,7 +117,8 @@ struct conf {
 	enum nrs_level log_level;
 	struct conf_strs operators, submitters, readers;
 	struct conf_ids operator_ids, submitter_ids, reader_ids;
-	struct conf_where node_where;
+	struct conf_where node_where, limits_where;
+	unsigned int node_lines[CONF_KEYS_MAX], limits_lines[CONF_KEYS_MAX];
 
 	struct conf_listen *listens;
 	unsigned int nlistens;

@@ -42,6 +42,11 @@ struct keeper_keys;
 int keeper_keys_load(const char *dir, const struct nrs_manifest *m,
     struct keeper_keys **ret, struct nrs_detail *d) NRS_MUST_CHECK;
 void keeper_keys_free(struct keeper_keys *k); /* wipes */
+/*
+ * Uses every algorithm once: the library sets itself up at the first use, by
+ * means that the sandbox does not have.
+ */
+void keeper_keys_warm_up(struct keeper_keys *k);
 /* Serves fd until it is closed; 0 then. Takes nothing. */
 int keeper_serve(struct keeper_keys *k, int fd);
 
