@@ -60,6 +60,9 @@ audience_add(
 
 	if (a != NULL) {
 		*ret = a;
+		/* what was only heard of may have been called by the wrong name */
+		if (a->next == 0 && !a->direct_known)
+			a->type = type;
 		return a->type == type ? 0 : NRS_ETYPE;
 	}
 	err = check_new(o, id);
@@ -72,8 +75,7 @@ audience_add(
 	a->id = *id;
 	a->type = type;
 	a->newest_index = NRS_NONE;
-	if (type == AUD_COMMUNITY)
-		a->community = community_find(o->node, id);
+	a->community = community_find(o->node, id);
 	/* while STATE is decoded the length is not known yet */
 	if (!o->node->rebuild && o->pos != NULL)
 		err = audience_open_cache(a);
@@ -98,7 +100,7 @@ audience_free(struct audience *a)
 	if (a == NULL)
 		return;
 	nrs_array_free(a->index);
-	if (a->direct_known)
+	if (a->direct_known && direct_size(&a->direct) <= a->origin->node->direct_bytes)
 		a->origin->node->direct_bytes -= direct_size(&a->direct);
 	nrs_direct_fini(&a->direct);
 	free(a);

@@ -3,6 +3,16 @@
 #include <string.h>
 
 #include "node/node_priv.h"
+#include "node/session_priv.h"
+
+/* The peer that the leaves of this origin come from, or NULL. */
+static const char *
+source_name(const struct origin *o)
+{
+	if (o->source == NULL || o->source->peer == NULL)
+		return NULL;
+	return o->source->peer->name;
+}
 
 void
 node_origins(
@@ -20,7 +30,7 @@ node_origins(
 			.refused = o->refused,
 			.checkpoint_size = o->shown.size,
 			.frozen = o->frozen,
-			.source = o->own ? NULL : sync_source(o),
+			.source = source_name(o),
 		};
 
 		if (each(arg, &i) != 0)

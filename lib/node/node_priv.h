@@ -401,8 +401,6 @@ void sync_on_durable(struct node *n); /* ACK, credit, HAVE */
 void sync_on_timer(struct node *n, struct nrs_mono now);
 /* Records of this peer, as it announced them, that are not durable here yet. */
 uint64_t sync_behind(const struct peer *p);
-/* Name of the peer that the leaves of this origin come from, or NULL. */
-const char *sync_source(const struct origin *o);
 /* An origin or audience is about to be freed (at the end of the node): drop sync_priv. */
 void sync_origin_fini(struct origin *o);
 int serve_init(struct node *n) NRS_MUST_CHECK;

@@ -242,8 +242,6 @@ origin_manifest_at(const struct origin *o, uint64_t index)
 	for (unsigned int i = 0; i < o->nmanifests; i++) {
 		if (i > 0 && o->manifests[i].index >= index)
 			break;
-		if (i > 0 && NRS_PLANTED(STALE_KEY))
-			break;
 		m = &o->manifests[i].m;
 	}
 	return m;
