@@ -1,0 +1,78 @@
+/* Small readings of the daemon's answers. */
+#include "tools/noroshi/answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *
+ans_join(const json_t *array, const char *sep)
+{
+	char *all = cli_strdup(""), *more;
+	const char *s;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(array, i, v) {
+		s = json_is_object(v) ? ans_text(v, "name") : json_string_value(v);
+		if (s == NULL)
+			continue;
+		more = cli_fmt("%s%s%s", all, *all != '\0' ? sep : "", s);
+		free(all);
+		all = more;
+	}
+	return all;
+}
+
+int
+ans_print(const json_t *o)
+{
+	if (json_dumpf(o, stdout, JSON_COMPACT) != 0 && !ferror(stdout))
+		cli_oom();
+	putchar('\n');
+	return 0;
+}
+
+const char *
+ans_bytes(char dst[32], long long n)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	double v = (double)n;
+	int u = 0;
+
+	for (; v >= 1024 && u < 4; u++)
+		v /= 1024;
+	snprintf(dst, 32, u == 0 ? "%.0f %s" : "%.1f %s", v, units[u]);
+	return dst;
+}
+
+const char *
+ans_age(char dst[32], long long s)
+{
+	if (s >= 86400)
+		snprintf(dst, 32, "%lld d %02lld h", s / 86400, s / 3600 % 24);
+	else if (s >= 3600)
+		snprintf(dst, 32, "%lld h %02lld min", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		snprintf(dst, 32, "%lld min %02lld s", s / 60, s % 60);
+	else
+		snprintf(dst, 32, "%lld s", s);
+	return dst;
+}
+
+json_t *
+ans_split(const struct opt_list *l)
+{
+	json_t *array = json_array();
+	const char *s;
+	size_t n;
+
+	for (unsigned int i = 0; i < l->n; i++)
+		for (s = l->v[i]; *s != '\0'; s += n + (s[n] == ',')) {
+			n = strcspn(s, ",");
+			if (n > 0 && json_array_append_new(array, json_stringn(s, n)) != 0)
+				cli_oom();
+		}
+	if (array == NULL)
+		cli_oom();
+	return array;
+}
