@@ -400,7 +400,8 @@ session_frame(struct session *s, const struct wire_frame *f)
 		session_refuse(
 		    s, rc, f->stream, NULL, NRS_NONE, NRS_NONE, nrs_strerror(rc));
 		/* A hole in a stream: what follows it cannot be used. */
-		if (f->stream != 0 && session_is_mine(s, f->stream) && s->up)
+		if (s->up && f->type >= WIRE_LEAVES && f->type <= WIRE_DATA &&
+		    session_is_mine(s, f->stream))
 			sync_hole(s, f->stream, rc);
 	}
 }

@@ -545,35 +545,45 @@ could_give(struct session *s, struct origin *o, const struct chain *c, uint64_t 
 	return true;
 }
 
+/* The origin itself, or whoever is most ahead; the one in use while it will do. */
 static struct session *
-choose(struct node *n, struct origin *o, const struct chain *c, const struct retry *r,
-    const struct fetch *cur)
+choose_among(struct node *n, struct origin *o, const struct chain *c, const struct retry *r,
+    const struct fetch *cur, bool shun)
 {
-	uint64_t want = c != NULL ? sync_next(c) : o->put.size, best_have = want, have;
+	uint64_t want = c != NULL ? sync_next(c) : o->put.size, most = want, have;
 	struct nrs_mono now = session_now(n);
 	struct session *s, *best = NULL;
 	struct peer *p;
 
 	s = o->peer != NULL ? o->peer->session : NULL;
-	if (s != NULL && s->up && !avoided(r, o->peer, now) && could_give(s, o, c, &have))
+	if (s != NULL && s->up && !(shun && avoided(r, o->peer, now)) &&
+	    could_give(s, o, c, &have))
 		return s;
 	TAILQ_FOREACH(p, &n->peers, link) {
 		s = p->session;
-		if (s == NULL || !s->up || avoided(r, p, now))
+		if (s == NULL || !s->up || (shun && avoided(r, p, now)) ||
+		    !could_give(s, o, c, &have) || have <= want)
 			continue;
-		if (!could_give(s, o, c, &have))
-			continue;
-		if (have > best_have) {
-			best = s;
-			best_have = have;
-		}
-		/* The one in use stays while no other is needed. */
-		if (cur != NULL && cur->session == s && have >= want && have > want)
+		if (cur != NULL && cur->session == s)
 			return s;
+		if (have > most) {
+			best = s;
+			most = have;
+		}
 	}
-	if (best == NULL && cur != NULL && !avoided(r, cur->session->peer, now))
-		return cur->session;
 	return best;
+}
+
+static struct session *
+choose(struct node *n, struct origin *o, const struct chain *c, const struct retry *r,
+    const struct fetch *cur)
+{
+	struct session *s = choose_among(n, o, c, r, cur, true);
+
+	if (s == NULL && cur != NULL)
+		return cur->session;
+	/* The one that failed is better than none. */
+	return s != NULL ? s : choose_among(n, o, c, r, cur, false);
 }
 
 static void
@@ -588,13 +598,10 @@ plan_one(
 		return;
 	}
 	s = choose(n, o, c, r, cur);
-	if (s == NULL) {
-		/* The only source may be the avoided one. */
-		if (r->avoid != NULL && now.ns < r->avoid_until.ns)
-			node_wake_at(n, r->avoid_until);
-		return;
-	}
-	if (cur != NULL && cur->session == s)
+	/* Back to the origin when its time as a bad source is over. */
+	if (r->avoid != NULL && now.ns < r->avoid_until.ns)
+		node_wake_at(n, r->avoid_until);
+	if (s == NULL || (cur != NULL && cur->session == s))
 		return;
 	if (cur != NULL)
 		fetch_cancel(cur);
