@@ -868,7 +868,7 @@ rebuild_one(struct publish *p, uint64_t index, struct nrs_buf *buf, struct pub *
 static int
 rebuild_seen(struct publish *p)
 {
-	uint64_t size = p->node->own->put.size, from = nrs_seen_mark(p->seen, size);
+	uint64_t size = p->node->own->durable, from = nrs_seen_mark(p->seen, size);
 	struct nrs_buf buf;
 	struct pub u = { .p = p };
 	int err = 0;
