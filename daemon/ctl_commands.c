@@ -1,0 +1,41 @@
+/* The commands of the control protocol: one row each (docs/CONTROL.md). */
+#include "daemon/ctl_priv.h"
+
+#define READER	  CONF_ROLE_READER
+#define SUBMITTER CONF_ROLE_SUBMITTER
+#define OPERATOR  CONF_ROLE_OPERATOR
+
+const struct ctl_cmd ctl_cmds[] = {
+	{ "version", READER, "", false, ctl_version, "version and identity of this node" },
+	{ "status", READER, "", false, ctl_status,
+	    "what this node holds and whom it talks to" },
+	{ "stats", READER, "", false, ctl_stats, "counters and gauges" },
+	{ "peer.list", READER, "", false, ctl_peer_list, "all peers" },
+	{ "peer.show", READER, "name:s!", false, ctl_peer_show, "one peer" },
+	{ "peer.test", OPERATOR, "name:s!", false, ctl_peer_test,
+	    "which step of the way to a peer works, and what to do about the first that does not" },
+	{ "peer.suspend", OPERATOR, "name:s!", false, ctl_peer_suspend,
+	    "end the session with a peer and keep it ended" },
+	{ "peer.resume", OPERATOR, "name:s!", false, ctl_peer_resume, "undo peer.suspend" },
+	{ "peer.remove", OPERATOR, "name:s!", false, ctl_peer_remove,
+	    "take a peer out of the configuration; what came from it stays" },
+	{ "peer.invite", OPERATOR, "", false, ctl_peer_invite,
+	    "the file a new peer needs" },
+	{ "peer.accept", OPERATOR, "communities:S addresses:S fingerprint:s", true,
+	    ctl_peer_accept,
+	    "add the peer of an invite; without a fingerprint, look at it" },
+	{ "community.list", READER, "", false, ctl_community_list, "all communities" },
+	{ "community.create", OPERATOR, "name:s! ceiling:s onward:s history:b exercise:b",
+	    false, ctl_community_create,
+	    "found a community, with this node as its steward" },
+	{ "submit", SUBMITTER, "community:s to:S tlp:s! urgent:b expires_ms:i dry_run:b",
+	    true, ctl_submit, "share a STIX bundle" },
+	{ "tail", READER,
+	    "from:s since_ms:i follow:b until_idle:b tlp:s communities:S heartbeat_s:i",
+	    false, ctl_tail, "objects as they come" },
+	{ "idle", READER, "timeout_s:i", false, ctl_idle,
+	    "wait until nothing more is to come from connected peers" },
+	{ "conf.show", OPERATOR, "", false, ctl_conf_show, "the configuration in force" },
+	{ "reload", OPERATOR, "", false, ctl_reload, "read the configuration again" },
+};
+const unsigned int ctl_ncmds = sizeof(ctl_cmds) / sizeof(ctl_cmds[0]);
