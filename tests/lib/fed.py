@@ -1,0 +1,204 @@
+"""A federation under test: the nodes of tools/federation, and a client of the control protocol (docs/CONTROL.md)."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import sys
+import time
+import uuid
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DATA = ROOT.parent / "shared" / "data"
+
+_loader = importlib.machinery.SourceFileLoader("federation", str(ROOT / "tools" / "federation"))
+sys.dont_write_bytecode = True
+federation = importlib.util.module_from_spec(importlib.util.spec_from_loader("federation", _loader))
+_loader.exec_module(federation)
+
+
+class Refused(Exception):
+    """The daemon's own answer that it will not."""
+
+    def __init__(self, error):
+        super().__init__(f"{error.get('code')}: {error.get('why') or error.get('what')}")
+        self.code = error.get("code")
+        self.error = error
+
+
+class Ctl:
+    """One connection to a control socket."""
+
+    def __init__(self, path, timeout=60.0):
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.s.settimeout(timeout)
+        self.s.connect(str(path))
+
+    def close(self):
+        self.s.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def _read(self, n):
+        out = bytearray()
+        while len(out) < n:
+            piece = self.s.recv(min(1 << 20, n - len(out)))
+            if not piece:
+                raise ConnectionError("the daemon closed the connection")
+            out += piece
+        return bytes(out)
+
+    def frame(self):
+        length, kind = struct.unpack(">Ic", self._read(5))
+        return kind.decode(), self._read(length)
+
+    def send(self, cmd, attach=None, **members):
+        req = dict(v=1, cmd=cmd, **members)
+        if attach is not None:
+            req["attach"] = True
+        body = json.dumps(req).encode()
+        out = struct.pack(">Ic", len(body), b"J") + body
+        if attach is not None:
+            out += struct.pack(">Ic", len(attach), b"B") + attach
+        self.s.sendall(out)
+
+    def answer(self):
+        kind, body = self.frame()
+        if kind != "J":
+            raise ValueError(f"a {kind} frame where an answer was due")
+        answer = json.loads(body)
+        if "error" in answer:
+            raise Refused(answer["error"])
+        if answer.get("attach"):
+            answer["attached"] = self.frame()[1]
+        return answer
+
+    def ask(self, cmd, attach=None, **members):
+        self.send(cmd, attach, **members)
+        return self.answer()
+
+    def stream(self, cmd, **members):
+        """Lines of a stream as decoded JSON; self.end is the closing answer."""
+        self.send(cmd, **members)
+        self.end = None
+        while True:
+            kind, body = self.frame()
+            if kind == "L":
+                for line in body.splitlines():
+                    yield json.loads(line)
+                continue
+            self.end = json.loads(body)
+            if "error" in self.end:
+                raise Refused(self.end["error"])
+            return
+
+
+class Fed:
+    """tools/federation in a directory of its own."""
+
+    def __init__(self, base, names, build=None, preload=None, env=None):
+        self.base = pathlib.Path(base).absolute()
+        if build:
+            os.environ["NOROSHI_BUILD"] = str(pathlib.Path(build).absolute())
+        if preload:
+            os.environ["FEDERATION_PRELOAD"] = str(preload)
+        else:
+            os.environ.pop("FEDERATION_PRELOAD", None)
+        os.environ.update(env or {})
+        self.names = list(names)
+        self.nodes = {n: federation.Node(self.base, n) for n in names}
+
+    def up(self):
+        federation.up(self.base, self.names)
+        return self
+
+    def down(self):
+        for n in self.nodes.values():
+            federation.stop(n, 15)
+
+    def __enter__(self):
+        return self.up()
+
+    def __exit__(self, *exc):
+        self.down()
+
+    def wait(self):
+        federation.wait(self.base)
+
+    def ctl(self, name, **kw):
+        return Ctl(self.nodes[name].sock, **kw)
+
+    def status(self, name):
+        with self.ctl(name) as c:
+            return c.ask("status")
+
+    def events(self, name, start="0"):
+        """Everything a node shows after a cursor, heartbeats left out."""
+        with self.ctl(name, timeout=300) as c:
+            return [l for l in c.stream("tail", **{"from": start}, follow=False, until_idle=False)
+                    if l.get("action") != "heartbeat"]
+
+    def kill(self, name):
+        """kill -9 of the daemon and of its keeper, as a power failure takes both."""
+        node = self.nodes[name]
+        pid = node.pid()
+        if pid is None:
+            return
+        kids = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for p in [pid, *map(int, kids)]:
+            try:
+                os.kill(p, 9)
+            except ProcessLookupError:
+                pass
+        for p in [pid, *map(int, kids)]:
+            while alive(p):
+                time.sleep(0.002)
+
+    def start(self, name):
+        self.nodes[name].start()
+
+    def roots(self, origin):
+        """{node: (size, root)} of an origin's log."""
+        out = {}
+        for name in self.names:
+            for o in self.status(name)["origins"]:
+                if o["origin"] == origin:
+                    out[name] = (o["size"], o["root"])
+        return out
+
+
+def alive(pid):
+    try:
+        os.waitpid(pid, os.WNOHANG)  # reaps our own children
+    except ChildProcessError:
+        pass
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def bundle(values, rng, created="2026-11-22T14:41:00.000Z"):
+    """A STIX bundle with one indicator for each value; ids from rng. Returns (bytes, ids)."""
+    ids, objects = [], []
+    for v in values:
+        oid = "indicator--" + str(uuid.UUID(int=rng.getrandbits(128), version=4))
+        ids.append(oid)
+        objects.append({"type": "indicator", "spec_version": "2.1", "id": oid, "created": created, "modified": created,
+                        "name": "試験", "pattern": f"[url:value = '{v}']", "pattern_type": "stix",
+                        "valid_from": created})
+    b = {"type": "bundle", "id": "bundle--" + str(uuid.UUID(int=rng.getrandbits(128), version=4)), "objects": objects}
+    return json.dumps(b, ensure_ascii=False).encode(), ids
+
+
+def noroshi(node, *args, build=None, **kw):
+    binary = pathlib.Path(os.environ["NOROSHI_BUILD"]) / "tools/noroshi/noroshi"
+    return subprocess.run([str(binary), "-S", str(node.sock), *map(str, args)], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, **kw)
