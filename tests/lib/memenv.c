@@ -745,7 +745,8 @@ memenv_write(struct memenv *e, const char *path, const void *p, size_t len)
 		n->cur = file_new(e);
 	n->med = n->cur;
 	file_size_set(n->cur, len);
-	memcpy(n->cur->cur, p, len);
+	if (len > 0)
+		memcpy(n->cur->cur, p, len);
 	file_touch(n->cur, 0, len);
 	file_sync(n->cur);
 }
