@@ -373,8 +373,12 @@ open_journal(
 	};
 	int err;
 
-	if (create && (err = nrs_journal_create(&jc, d)) != 0)
-		return err;
+	if (create) {
+		/* there may be one since a start that was cut short: it is opened */
+		err = nrs_journal_create(&jc, NULL);
+		if (err != 0 && err != NRS_EEXISTS)
+			return nrs_fail(d, err, 0, "the journal cannot be created");
+	}
 	n->replaying = true;
 	err = nrs_journal_open(&jc, &n->journal, d);
 	if (err == 0 && n->rebuild)
