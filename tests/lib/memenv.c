@@ -118,7 +118,8 @@ file_sync(struct memenv_file *f)
 		if (f->dirty[i])
 			memcpy(f->med + i * MEMENV_SECTOR, f->cur + i * MEMENV_SECTOR,
 			    MEMENV_SECTOR);
-	memset(f->dirty, 0, f->room / MEMENV_SECTOR * sizeof(*f->dirty));
+	if (f->room > 0)
+		memset(f->dirty, 0, f->room / MEMENV_SECTOR * sizeof(*f->dirty));
 	if (f->len < f->med_len)
 		memset(f->med + f->len, 0, f->med_len - f->len);
 	f->med_len = f->len;
