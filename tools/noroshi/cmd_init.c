@@ -83,7 +83,7 @@ check_listen(const struct cli *c, const char *s, bool *ret_any)
 	free(text);
 	if (rc != 0)
 		return cli_usage(c,
-		    "An example: --listen 0.0.0.0:7373, or --listen [::]:7373",
+		    "An example: --listen '*:7373', or --listen 192.0.2.1:7373",
 		    "--listen %s: not ADDR:PORT", s);
 	*ret_any = is_wildcard(host);
 	return 0;
@@ -332,14 +332,14 @@ put_conf(struct init *in)
 	    "}\n\n",
 	    in->m.origin, in->m.origin);
 	if (in->o->listen != NULL)
-		nrs_buf_fmt(&b, "listen {\n\taddress = \"%s\"\n}\n\n", in->o->listen);
+		nrs_buf_fmt(&b, "listen \"%s\" {\n}\n\n", in->o->listen);
 	else
 		nrs_buf_str(&b,
 		    "# Without this, the node dials its peers and none can dial it.\n"
-		    "# listen {\n#\taddress = \"0.0.0.0:7373\"\n# }\n\n");
+		    "# listen \"*:7373\" {\n# }\n\n");
 	nrs_buf_str(&b,
 	    "# \"noroshi peer accept\" writes one file for each peer.\n"
-	    "include = {\"conf.d/*.conf\"}\n");
+	    "include(\"conf.d/*.conf\")\n");
 	rc = b.err != 0 ? fail_lib(in, b.err, "cannot make the configuration")
 			: put_file(in, "noroshi.conf", 0644, b.p, b.len);
 	nrs_buf_fini(&b);

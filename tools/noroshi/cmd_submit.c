@@ -377,9 +377,11 @@ preview(struct submit *s, struct input *in, unsigned int n, bool *ret_go)
 	}
 	put_preview(s, stderr);
 	*ret_go = ask_yes("Send? [y/N] ");
-	if (!*ret_go)
+	if (!*ret_go) {
 		cli_note(s->c, "Nothing was sent.");
-	for (unsigned int i = 0; i < n && *ret_go; i++)
+		return CLI_LATER;
+	}
+	for (unsigned int i = 0; i < n; i++)
 		if ((rc = input_rewind(s, &in[i])) != 0)
 			return rc;
 	s->silent = true;

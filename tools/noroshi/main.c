@@ -97,7 +97,7 @@ static int
 unknown_cmd(const struct cli *c, int argc, char **argv)
 {
 	const struct cmd *best = NULL;
-	unsigned int d, least = 4;
+	unsigned int d, least = 8;
 	bool group = is_group(argv[0]);
 	char typed[64], *next = NULL;
 	int rc;
@@ -112,7 +112,10 @@ unknown_cmd(const struct cli *c, int argc, char **argv)
 			snprintf(typed, sizeof(typed), "%s %s", argv[0], argv[1]);
 		else
 			snprintf(typed, sizeof(typed), "%s", argv[0]);
-		if ((d = nrs_text_distance(typed, (*p)->name)) < least) {
+		/* Letters swapped are likelier than letters lost. */
+		d = 2 * nrs_text_distance(typed, (*p)->name) +
+		    (strlen(typed) != strlen((*p)->name));
+		if (d < least) {
 			least = d;
 			best = *p;
 		}

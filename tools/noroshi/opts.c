@@ -47,7 +47,7 @@ static int
 fail_unknown(const struct scan *s, const char *name, size_t len)
 {
 	const struct opt *o, *best = NULL;
-	unsigned int d, least = 4;
+	unsigned int d, least = 8;
 	char text[64];
 
 	if (len >= sizeof(text))
@@ -56,11 +56,13 @@ fail_unknown(const struct scan *s, const char *name, size_t len)
 	text[len] = '\0';
 	for (unsigned int i = 0; i < s->nsets; i++)
 		for (o = s->sets[i].rows; o != NULL && o->name != NULL; o++)
-			if ((d = nrs_text_distance(text, o->name)) < least) {
+			/* Letters swapped are likelier than letters lost. */
+			if ((d = 2 * nrs_text_distance(text, o->name) +
+				    (strlen(text) != strlen(o->name))) < least) {
 				least = d;
 				best = o;
 			}
-	if (best != NULL && least < strlen(text))
+	if (best != NULL && least < 2 * strlen(text))
 		snprintf(s->why, s->why_len, "there is no option --%s; did you mean --%s?",
 		    text, best->name);
 	else
