@@ -14,8 +14,8 @@
  * env_app(e) leads from the environment back here.
  *
  * Order of making: log, conf, keeper (forked), store, jobs, kv, node, net,
- * stream, control; of freeing: control, stream, net, node after draining, kv,
- * jobs, store, keeper.
+ * stream, control; of freeing: control, stream, node once jobs and store have
+ * handed everything out, net, kv, jobs, store, keeper.
  */
 #ifndef DAEMON_APP_H
 #define DAEMON_APP_H
@@ -66,6 +66,9 @@ env_app(struct nrs_env *e)
 {
 	return (struct app *)(void *)e;
 }
+
+/* Runs until it is told to end; takes c; returns the exit code (sysexits.h). */
+int app_run(struct conf *c, bool allow_root);
 
 /* --- for all parts ------------------------------------------------------- */
 

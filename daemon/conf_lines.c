@@ -173,6 +173,7 @@ conf_stmts_scan(struct conf_stmts *ret, const char *text, size_t len)
 			(void)next(&l);
 		}
 	}
+	ret->open = section;
 	if (rc != 0)
 		conf_stmts_fini(ret);
 	return rc;

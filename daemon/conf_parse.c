@@ -92,6 +92,7 @@ static void
 on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	static const char unknown[] = "no such option '";
+	static const char twice[] = "found duplicate title '";
 	struct parse *p = current;
 	char text[300];
 	size_t n;
@@ -110,7 +111,14 @@ on_error(cfg_t *cfg, const char *fmt, va_list ap)
 		suggest(p, (unsigned int)cfg->line, sec, text + sizeof(unknown) - 1);
 		return;
 	}
-	conf_error(p->e, p->file, (unsigned int)cfg->line, "%s", text);
+	if (strncmp(text, twice, sizeof(twice) - 1) == 0)
+		conf_error(p->e, p->file, (unsigned int)cfg->line,
+		    "a second stanza of this name: %s; keep one", text + sizeof(twice) - 2);
+	else
+		conf_error(p->e, p->file, (unsigned int)cfg->line, "%s%s", text,
+		    strcmp(text, "premature end of file") == 0
+			? "; a quote or a brace is missing before"
+			: "");
 }
 
 static int
@@ -367,6 +375,11 @@ parse_text(struct parse *p, char *text, size_t len)
 	if (cfg_parse_fp(cfg, fp) != CFG_SUCCESS) {
 		if (!p->failed)
 			conf_error(p->e, p->file, (unsigned int)cfg->line, "syntax error");
+	} else if (p->stmts.open >= 0) {
+		/* libConfuse takes the end of a file for the end of everything. */
+		conf_error(p->e, p->file, p->stmts.v[p->stmts.open].line,
+		    "the stanza \"%s\" is not closed; a } is missing",
+		    p->stmts.v[p->stmts.open].name);
 	} else {
 		rc = take_file(p, cfg);
 	}

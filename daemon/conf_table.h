@@ -100,6 +100,7 @@ struct conf_stmt {
 struct conf_stmts {
 	struct conf_stmt *v;
 	unsigned int n;
+	int open; /* number of the section that never ends, or -1 */
 };
 int conf_stmts_scan(struct conf_stmts *ret, const char *text, size_t len) NRS_MUST_CHECK;
 void conf_stmts_fini(struct conf_stmts *s);

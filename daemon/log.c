@@ -165,7 +165,7 @@ static void
 put_line(enum nrs_level lvl, const char *subject, const char *text)
 {
 	char line[LINE_MAX_LEN], stamp[25], safe[LINE_MAX_LEN - 256], name[128],
-	    prefix[4] = "";
+	    prefix[8] = "";
 	struct timespec ts;
 	char level[8] = "";
 	int n;
@@ -183,7 +183,7 @@ put_line(enum nrs_level lvl, const char *subject, const char *text)
 	for (unsigned int i = 0; i < sizeof(level) - 1 && level_names[lvl][i] != '\0'; i++)
 		level[i] = (char)(level_names[lvl][i] - 'a' + 'A');
 	if (state.journal)
-		snprintf(prefix, sizeof(prefix), "<%d>", (int)lvl % 8);
+		snprintf(prefix, sizeof(prefix), "<%u>", (unsigned int)lvl & 7);
 	n = snprintf(
 	    line, sizeof(line), "%s%s %s %s: %s\n", prefix, stamp, level, name, safe);
 	if (n > 0)
@@ -245,7 +245,7 @@ rate_admit(enum nrs_level lvl, const char *subject, const char *fmt, const char 
 	r->held++;
 	r->level = lvl;
 	snprintf(r->subject, sizeof(r->subject), "%s", subject);
-	snprintf(r->last, sizeof(r->last), "%s", text);
+	snprintf(r->last, sizeof(r->last), "%.150s", text);
 	return false;
 }
 
