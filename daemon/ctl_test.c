@@ -239,7 +239,10 @@ ctl_peer_test(struct ctl_req *r)
 		finish(t);
 		return;
 	}
-	/* An attempt that is under way counts as ours; a failure here shows as no answer. */
-	(void)node_peer_kick(r->app->node, name);
+	/* An attempt that is under way counts as ours. */
+	if (node_peer_kick(r->app->node, name) != 0) {
+		finish(t);
+		return;
+	}
 	on_poll(-1, 0, t);
 }

@@ -123,7 +123,8 @@ client_refuse(struct client *c, const char *code, const char *why)
 	    code, why);
 
 	/* Fits an empty socket buffer; if not, the end alone says enough. */
-	(void)write(bufferevent_getfd(c->bev), line, (size_t)n);
+	if (write(bufferevent_getfd(c->bev), line, (size_t)n) != n)
+		log_debug("subscriber", "%s: a refusal was not delivered", c->sub->name);
 	client_end(c);
 }
 
