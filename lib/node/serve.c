@@ -80,6 +80,8 @@ frame_signed(
 		*ret_sigs = v.sigs;
 		return 0;
 	}
+	if (f->type != NRS_J_REFUSED)
+		return NRS_ECORRUPT;
 	nrs_rd_init(&r, f->body.p, f->body.len);
 	nrs_rd_skip(&r, 8 + 1 + 1 + 2);
 	len = nrs_rd_u32(&r);
@@ -326,6 +328,8 @@ serve_record(struct session *s, struct serving *v, size_t *work)
 {
 	struct node *n = s->node;
 	struct nrs_jrecord_view j;
+	const uint8_t *header;
+	struct nrs_str sigs;
 	uint64_t index, pos;
 	int rc;
 
@@ -337,27 +341,30 @@ serve_record(struct session *s, struct serving *v, size_t *work)
 	rc = nrs_array_get(v->audience->index, v->next, 1, &index);
 	if (rc != 0)
 		return rc;
-	if (index == 0) {
-		v->next++;
-		return 0;
-	}
+	/*
+	 * Not held here: whether the peer is entitled to it nobody here knows, and
+	 * passing it over would look like an epoch that it was no member of.
+	 */
+	if (index == 0)
+		return NRS_ENOTFOUND;
 	rc = origin_pos(v->origin, index - 1, &pos);
 	if (rc == 0)
 		rc = read_frame(n, pos, work);
 	if (rc != 0)
 		return rc;
-	if (n->serve->f.type != NRS_J_RECORD) {
-		/* Refused here: nothing to give. */
+	rc = frame_signed(&n->serve->f, &header, &sigs);
+	if (rc != 0)
+		return rc;
+	if (!may_have(s, v, header)) {
 		v->next++;
 		return 0;
 	}
+	/* Refused here: another source has it. */
+	if (n->serve->f.type != NRS_J_RECORD)
+		return NRS_ENOTFOUND;
 	rc = nrs_jrecord_decode(&j, &n->serve->f);
 	if (rc != 0)
 		return rc;
-	if (!may_have(s, v, j.header)) {
-		v->next++;
-		return 0;
-	}
 	return send_record(s, v, &j, work);
 }
 
