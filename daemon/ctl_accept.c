@@ -213,7 +213,7 @@ known_communities(struct accept *a)
 	char why[300], shown[100];
 
 	for (unsigned int i = 0; i < a->nwant; i++) {
-		have = ctl_community(a->r->app, a->want[i], &here) && here.trusted;
+		have = ctl_community(a->r->app, a->want[i], &here, NULL) && here.trusted;
 		offered = 0;
 		clash = false;
 		for (unsigned int k = 0; k < a->noffers; k++)
@@ -322,13 +322,16 @@ static bool
 must_add(struct accept *a, const char *community)
 {
 	struct node_community_info c;
+	json_t *members = NULL, *m;
+	bool must = false;
+	size_t i;
 
-	if (!ctl_community(a->r->app, community, &c) || !c.trusted || !c.steward)
-		return false;
-	for (unsigned int i = 0; i < c.nmembers; i++)
-		if (strcmp(c.members[i], a->name) == 0)
-			return false;
-	return true;
+	if (ctl_community(a->r->app, community, &c, &members))
+		must = c.trusted && c.steward;
+	json_array_foreach(members, i, m)
+		must = must && strcmp(json_string_value(m), a->name) != 0;
+	json_decref(members);
+	return must;
 }
 
 /* One operation of the engine at a time: statements in order, then memberships. */

@@ -166,6 +166,7 @@ ctl_in_sync(struct app *app)
 struct community_walk {
 	const char *name;
 	struct node_community_info *ret;
+	json_t *members;
 	bool found;
 };
 
@@ -178,15 +179,23 @@ match_community(void *arg, const struct node_community_info *i)
 		return 0;
 	w->found = true;
 	*w->ret = *i;
+	w->ret->members = NULL; /* the list lives no longer than this call */
+	json_decref(w->members);
+	w->members = strings(i->members, i->nmembers);
 	return i->trusted; /* a trusted one wins over a pending one of its name */
 }
 
 bool
-ctl_community(struct app *app, const char *name, struct node_community_info *ret)
+ctl_community(struct app *app, const char *name, struct node_community_info *ret,
+    json_t **ret_members)
 {
-	struct community_walk w = { name, ret, false };
+	struct community_walk w = { name, ret, NULL, false };
 
 	node_communities(app->node, match_community, &w);
+	if (ret_members != NULL)
+		*ret_members = w.members;
+	else
+		json_decref(w.members);
 	return w.found;
 }
 

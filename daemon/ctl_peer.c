@@ -117,7 +117,7 @@ on_created(struct node_op *op, int rc)
 	if (rc != 0)
 		ctl_fail_rc(r, rc, "the community was not created", &op->d,
 		    rc == NRS_EEXISTS ? "choose another name" : NULL);
-	else if (!ctl_community(r->app, ctl_str(r, "name"), &i))
+	else if (!ctl_community(r->app, ctl_str(r, "name"), &i, NULL))
 		ctl_fail_rc(r, NRS_EINTERNAL, "the community was not created", NULL, NULL);
 	else
 		ctl_ok(r, json_pack("{s:o}", "id", ctl_b64(&i.id)));

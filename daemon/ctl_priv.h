@@ -82,8 +82,12 @@ const struct conf_peer *ctl_peer(struct ctl_req *r, const char *name);
 bool ctl_in_sync(struct app *app);
 /* Fails with what a reload had to say. */
 void ctl_fail_conf(struct ctl_req *r, const char *what, const struct conf_err *e);
-/* A copy of one community's facts; false: not known. Borrowed until the next call. */
-bool ctl_community(struct app *app, const char *name, struct node_community_info *ret);
+/*
+ * One community's facts, a trusted one before a pending one; false: not known.
+ * ret->members is NULL: the names go to *ret_members (NULL: not wanted), to be decref'd.
+ */
+bool ctl_community(struct app *app, const char *name, struct node_community_info *ret,
+    json_t **ret_members);
 
 /* --- handlers --- */
 void ctl_version(struct ctl_req *r);

@@ -55,15 +55,16 @@ static json_t *
 recipients(struct ctl_req *r, const struct node_submit *s)
 {
 	struct node_community_info c;
-	json_t *a = json_array();
+	json_t *a = json_array(), *members = NULL, *m;
+	size_t k;
 
 	for (unsigned int i = 0; i < s->nrecipients; i++)
 		json_array_append_new(a, json_string(s->recipients[i]));
-	if (s->community == NULL || !ctl_community(r->app, s->community, &c))
-		return a;
-	for (unsigned int i = 0; i < c.nmembers; i++)
-		if (strcmp(c.members[i], r->app->conf->origin) != 0)
-			json_array_append_new(a, json_string(c.members[i]));
+	if (s->community != NULL && ctl_community(r->app, s->community, &c, &members))
+		json_array_foreach(members, k, m)
+			if (strcmp(json_string_value(m), r->app->conf->origin) != 0)
+				json_array_append(a, m);
+	json_decref(members);
 	return a;
 }
 
