@@ -28,12 +28,20 @@ int
 audience_open_cache(struct audience *a)
 {
 	char dir[17], hex[17], path[80];
+	int err;
 
 	nrs_hex_format(dir, a->origin->id.b, 8);
 	nrs_hex_format(hex, a->id.b, 8);
 	snprintf(path, sizeof(path), "logs/%s/aud-%s", dir, hex);
-	return nrs_array_open(
+	err = nrs_array_open(
 	    a->origin->node->env, path, sizeof(uint64_t), a->next, &a->index);
+	/*
+	 * A gap of a whole sector looks like a lost one: then it is read again for
+	 * nothing.  The newest element is known, and a list is at seq 0.
+	 */
+	if (err == 0 && a->next > 0)
+		err = node_cache_check(a->index, sizeof(uint64_t), a->next - 1);
+	return err;
 }
 
 /* Cache files are named by the first 8 bytes, which an origin chooses: no two alike. */

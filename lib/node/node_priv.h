@@ -271,6 +271,11 @@ int origin_set_pos(struct origin *o, uint64_t index, uint64_t pos) NRS_MUST_CHEC
 /* Writes one element of a cache of this node. */
 int node_cache_set(struct node *n, struct nrs_array *a, uint64_t i, const void *elem)
     NRS_MUST_CHECK;
+/*
+ * Is the page of a cache around element i whole?  A power failure may have
+ * zeroed sectors of a page that was being written again (NRS_ECORRUPT).
+ */
+int node_cache_check(struct nrs_array *a, size_t esize, uint64_t i) NRS_MUST_CHECK;
 /* For state.c: an origin with its own caches of these sizes; nothing is put. */
 int origin_new(struct node *n, const char *name, struct origin **ret) NRS_MUST_CHECK;
 int origin_open_caches(struct origin *o) NRS_MUST_CHECK;

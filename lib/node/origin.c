@@ -12,7 +12,9 @@
 #include "node/node_priv.h"
 
 #define ORIGINS_MAX   4096
-#define MANIFESTS_MAX 256 /* successions of one origin */
+#define MANIFESTS_MAX 256  /* successions of one origin */
+#define CACHE_PAGE    4096 /* written as a whole by the arrays */
+#define CACHE_SECTOR  512
 
 struct origin *
 origin_find(const struct node *n, const struct nrs_hash *id)
@@ -44,6 +46,28 @@ replay_set(struct node *n, struct nrs_array *a, uint64_t i, const void *elem)
 	if (n->replaying && NRS_PLANTED(CACHE_NOT_REPLAYED))
 		return 0;
 	return node_cache_set(n, a, i, elem);
+}
+
+int
+node_cache_check(struct nrs_array *a, size_t esize, uint64_t i)
+{
+	static const uint8_t zero[NRS_HASH_LEN];
+	uint64_t count = nrs_array_count(a), first = i - i % (CACHE_PAGE / esize), n;
+	uint8_t page[CACHE_PAGE];
+	int err;
+
+	if (i >= count)
+		return 0;
+	n = count - first < CACHE_PAGE / esize ? count - first : CACHE_PAGE / esize;
+	err = nrs_array_get(a, first, (size_t)n, page);
+	/* no element is ever zero: the last one of each sector speaks for it */
+	for (size_t at = 0; err == 0 && at < n * esize; at += CACHE_SECTOR) {
+		size_t end = at + CACHE_SECTOR < n * esize ? at + CACHE_SECTOR : n * esize;
+
+		if (memcmp(page + end - esize, zero, esize) == 0)
+			err = NRS_ECORRUPT;
+	}
+	return err;
 }
 
 static int
@@ -116,7 +140,12 @@ origin_open_caches(struct origin *o)
 		snprintf(path, sizeof(path), "logs/%s/l%u", hex, k);
 		err = nrs_array_open(env, path, NRS_HASH_LEN,
 		    o->put.size >> (k * NRS_TILE_HEIGHT), &o->level[k]);
+		if (err == 0 && nrs_array_count(o->level[k]) > 0)
+			err = node_cache_check(
+			    o->level[k], NRS_HASH_LEN, nrs_array_count(o->level[k]) - 1);
 	}
+	if (err == 0 && o->put.size > 0)
+		err = node_cache_check(o->pos, sizeof(uint64_t), o->put.size - 1);
 	return err;
 }
 
@@ -406,7 +435,20 @@ origin_pos(struct origin *o, uint64_t index, uint64_t *ret)
 int
 origin_set_pos(struct origin *o, uint64_t index, uint64_t pos)
 {
+	struct node *n = o->node;
+	int err;
+
 	if (index >= o->put.size)
 		return NRS_ERANGE;
-	return replay_set(o->node, o->pos, index, &pos);
+	if (n->replaying) {
+		/* the page around it may have been in flight when the power failed */
+		err = node_cache_check(o->pos, sizeof(pos), index);
+		if (err == NRS_ECORRUPT) {
+			n->rebuild = true;
+			return 0;
+		}
+		if (err != 0)
+			return err;
+	}
+	return replay_set(n, o->pos, index, &pos);
 }

@@ -596,8 +596,13 @@ const struct nrs_journal_ops node_journal_ops = {
 int
 node_events_open(struct node *n)
 {
-	return nrs_array_open(
+	int err;
+
+	err = nrs_array_open(
 	    n->env, "events", sizeof(uint64_t), n->next_event - 1, &n->events);
+	if (err == 0 && n->next_event > 1)
+		err = node_cache_check(n->events, sizeof(uint64_t), n->next_event - 2);
+	return err;
 }
 
 int
