@@ -517,10 +517,15 @@ learn_epoch(struct sub *u)
 		check_acked(u);
 }
 
+/*
+ * Must it have this, or (may) could it rightly have got it?  Where members also
+ * get what was shared before, one who left later may have.
+ */
 static bool
-entitled(struct sim *s, const struct sub *u, const struct snode *n)
+entitled(struct sim *s, const struct sub *u, const struct snode *n, bool may)
 {
 	const struct community *c;
+	uint32_t e;
 
 	if (n == u->node)
 		return true;
@@ -531,7 +536,12 @@ entitled(struct sim *s, const struct sub *u, const struct snode *n)
 		return false;
 	if (community_member_at(c, u->epoch, n->name))
 		return true;
-	return c->v[c->n - 1].s.history && community_member_at(c, c->n - 1, n->name);
+	if (!c->v[c->n - 1].s.history)
+		return false;
+	for (e = may ? u->epoch : c->n - 1; e < c->n; e++)
+		if (community_member_at(c, e, n->name))
+			return true;
+	return false;
 }
 
 static uint16_t *
@@ -562,7 +572,7 @@ objects_missing(struct sim *s, struct snode *n)
 		if (u->state != SUB_ACKED || v[i] > 0)
 			continue;
 		learn_epoch(u);
-		if (!entitled(s, u, n))
+		if (!entitled(s, u, n, false))
 			continue;
 		snprintf(why, sizeof(why),
 		    "%s has not object %u of %s (index %lld, epoch %u)", n->name, i,
@@ -666,7 +676,7 @@ end_node(struct sim *s, struct snode *n)
 		if (v[i] == 0)
 			continue;
 		learn_epoch(u);
-		if (!entitled(s, u, n))
+		if (!entitled(s, u, n, true))
 			sim_fail(s, "only to the entitled",
 			    "%s was shown object %u of %s (epoch %u)", n->name, i,
 			    u->node->name, u->epoch);

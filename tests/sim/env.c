@@ -737,18 +737,23 @@ env_fini(struct snode *n)
 }
 
 void
-env_lost(struct snode *n, bool power)
+env_interrupt(struct snode *n)
 {
 	struct nrs_io *io = n->io_first;
 	unsigned int step;
 
-	if (power && io != NULL && n->io_busy && n->io_step < io->nsteps)
+	if (io != NULL && n->io_busy && n->io_step < io->nsteps)
 		step_interrupted(n, &io->steps[n->io_step], n->io_protos, n->io_step);
-	if (power && n->sign_busy) {
+	if (n->sign_busy) {
 		step = n->sign_made ? 1 : 0;
 		cov_crash(sign_proto(n->sign_first), step, 9 + step,
 		    n->sign_made ? COV_INSIDE : COV_BEFORE);
 	}
+}
+
+void
+env_lost(struct snode *n, bool power)
+{
 	env_reset(n);
 	n->inc++;
 	n->arm_proto = -1;

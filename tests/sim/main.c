@@ -33,7 +33,7 @@ struct shared {
 
 struct args {
 	struct sim_opts o;
-	bool one, coverage, have_from;
+	bool one, coverage, have_from, keep_going;
 	uint64_t from, seeds;
 	unsigned int seconds, jobs;
 	const char *corpus;
@@ -56,6 +56,7 @@ usage(void)
 	    "usage: sim --seed S [-v]\n"
 	    "       sim --seeds N | --seconds T | --corpus FILE [--from S] [--jobs J]\n"
 	    "       [--nodes N] [--records N] [--real-keys] [--plant NAME] [--coverage]\n"
+	    "       [--keep-going]\n"
 	    "       sim --list-plants\n");
 	exit(2);
 }
@@ -95,7 +96,7 @@ parse(int argc, char **argv, struct args *a)
 		{ "plant", 1, NULL, 'p' }, { "real-keys", 0, NULL, 'k' },
 		{ "nodes", 1, NULL, 'N' }, { "records", 1, NULL, 'r' },
 		{ "coverage", 0, NULL, 'c' }, { "corpus", 1, NULL, 'C' },
-		{ "list-plants", 0, NULL, 'L' }, { NULL } };
+		{ "list-plants", 0, NULL, 'L' }, { "keep-going", 0, NULL, 'K' }, { NULL } };
 	int c;
 
 	memset(a, 0, sizeof(*a));
@@ -145,6 +146,9 @@ parse(int argc, char **argv, struct args *a)
 			break;
 		case 'v':
 			a->o.verbose = true;
+			break;
+		case 'K':
+			a->keep_going = true;
 			break;
 		case 'L':
 			list_plants();
@@ -225,7 +229,8 @@ run_jobs(struct shared *sh, const struct args *a)
 		if (status == 0)
 			continue;
 		rc = 1;
-		__atomic_store_n(&sh->stop, 1, __ATOMIC_SEQ_CST);
+		if (!a->keep_going)
+			__atomic_store_n(&sh->stop, 1, __ATOMIC_SEQ_CST);
 		if (i < a->jobs && sh->running[i] != 0 &&
 		    !(WIFEXITED(status) && WEXITSTATUS(status) == 1))
 			printf("FAILED seed %llu: the process died: %s %d\n"
@@ -233,6 +238,9 @@ run_jobs(struct shared *sh, const struct args *a)
 			    (unsigned long long)sh->running[i] - 1,
 			    WIFSIGNALED(status) ? "signal" : "exit status",
 			    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		fflush(stdout);
+		if (i < a->jobs && a->keep_going && (pid[i] = fork()) == 0)
+			work(sh, a, i, until);
 	}
 	return rc;
 }

@@ -241,6 +241,8 @@ void env_init(struct snode *n);
 void env_fini(struct snode *n);
 /* After any call into the node: its turn, now or soon. */
 void env_turn(struct snode *n);
+/* The power goes: what is being done is done by half. The node still exists. */
+void env_interrupt(struct snode *n);
 /* Forgets all that was in flight; power: the disk loses what was not synced. */
 void env_lost(struct snode *n, bool power);
 bool env_quiet(const struct snode *n);

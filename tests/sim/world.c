@@ -40,6 +40,8 @@ node_lost(struct snode *n, bool power)
 	struct sim *s = n->sim;
 	size_t i;
 
+	if (power && n->node != NULL)
+		env_interrupt(n);
 	check_reader_close(n);
 	node_free(n->node);
 	n->node = NULL;
@@ -428,10 +430,10 @@ static struct sub *
 sub_repeat(struct snode *n)
 {
 	struct sim *s = n->sim;
-	struct sub *u, *old = s->subs[rng_below(&s->rng, s->nsubs)];
+	struct sub *u, *old = s->nsubs > 0 ? s->subs[rng_below(&s->rng, s->nsubs)] : NULL;
 	unsigned int i;
 
-	if (old->node != n || old->state != SUB_ACKED || old->repeat ||
+	if (old == NULL || old->node != n || old->state != SUB_ACKED || old->repeat ||
 	    (!old->direct && (!n->accepted || n->out)))
 		return NULL;
 	u = sub_new(n);
