@@ -83,7 +83,8 @@ run_list(struct cli *c, void *opts, char **argv, unsigned int argc)
 		s = ans_join(json_object_get(p, "communities"), " ");
 		table_text(t, s);
 		free(s);
-		table_text(t, ans_text(p, "why"));
+		table_text(
+		    t, strcmp(ans_text(p, "state"), "up") == 0 ? "" : ans_text(p, "why"));
 	}
 	table_print(t, c, stdout);
 	table_free(t);
@@ -124,7 +125,8 @@ put_peer(const json_t *p)
 	put_field("peer", ans_text(p, "name"));
 	put_field("fingerprint", ans_text(p, "fingerprint"));
 	put_field("state", ans_text(p, "state"));
-	put_field("why", ans_text(p, "why"));
+	if (strcmp(ans_text(p, "state"), "up") != 0)
+		put_field("why", ans_text(p, "why"));
 	put_field("up since", ans_text(p, "up_since"));
 	put_joined("addresses", json_object_get(p, "addresses"));
 	put_joined("communities", json_object_get(p, "communities"));

@@ -55,7 +55,8 @@ put_peers(const struct cli *c, const json_t *peers)
 		    strcmp(ans_text(v, "state"), "up") == 0);
 		table_fmt(t, "%lld", ans_num(v, "lag_records"));
 		table_fmt(t, "%lld", ans_num(v, "behind_records"));
-		table_text(t, ans_text(v, "why"));
+		table_text(
+		    t, strcmp(ans_text(v, "state"), "up") == 0 ? "" : ans_text(v, "why"));
 	}
 	table_print(t, c, stdout);
 	table_free(t);

@@ -319,13 +319,16 @@ static void
 put_summary(const struct submit *s, const char *verb)
 {
 	const struct tally *t = &s->t;
+	char *rows = t->rows > 0 ? cli_fmt("%llu rows: ", (unsigned long long)t->rows)
+				 : cli_strdup("");
 
 	cli_note(s->c,
-	    "%llu rows: %llu objects %s in %llu records, %llu already shared, %llu duplicates in "
-	    "the input, %llu refused",
-	    (unsigned long long)t->rows, (unsigned long long)t->sent, verb,
-	    (unsigned long long)t->records, (unsigned long long)t->known,
-	    (unsigned long long)t->duplicates, (unsigned long long)t->refused);
+	    "%s%llu objects %s in %llu records, %llu already shared, %llu duplicates in the "
+	    "input, %llu refused",
+	    rows, (unsigned long long)t->sent, verb, (unsigned long long)t->records,
+	    (unsigned long long)t->known, (unsigned long long)t->duplicates,
+	    (unsigned long long)t->refused);
+	free(rows);
 }
 
 static void

@@ -95,6 +95,25 @@ def case_help(w):
         assert w.run("help", *words).out == p.out
 
 
+def case_manual(w):
+    """noroshi(1) tells of every command and every option that there is, and of every exit status."""
+    manual = ROOT / "docs/man/noroshi.1"
+    text = manual.read_text()
+    for line in w.run("help").out.splitlines():
+        if m := re.match(r"  ((?:[a-z]+ ?)+)", line):
+            words = m.group(1).strip()
+            assert re.search(rf"\.(It|Cm) ?(Cm )?{words}\b", text), f"no command {words} in {manual}"
+            for name in re.findall(r"--([a-z-]+)", w.run(*words.split(), "--help").out):
+                assert f"Fl -{name}" in text, f"no --{name} in {manual}"
+    assert re.findall(r"^\.It (\d+)$", text, re.M) == ["0", "64", "65", "69", "74", "75", "77", "78"]
+    try:
+        p = subprocess.run(["mandoc", "-Tlint", "-Wwarning", manual], capture_output=True, text=True)
+    except FileNotFoundError:
+        print("# mandoc is not installed: the form of the page is not checked")
+        return
+    assert p.returncode == 0 and p.stdout == "", p.stdout
+
+
 def case_usage(w):
     for args, text in ((["stauts"], "noroshi stat"), (["peer", "lst"], "peer list"), (["submit", "--ltp", "x"], "--tlp"),
                        ([], "submit"), (["peer"], "invite"), (["--color", "pink", "status"], "auto, always or never"),
