@@ -6,6 +6,7 @@
  * sanitizer sees what is read beyond it.
  */
 #include <dirent.h>
+#include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
 
@@ -14,6 +15,7 @@
 
 static unsigned int ntests;
 static unsigned long nruns;
+static FILE *tap;
 
 static void
 give(const uint8_t *p, size_t len)
@@ -21,7 +23,7 @@ give(const uint8_t *p, size_t len)
 	uint8_t *copy = malloc(len);
 
 	if (copy == NULL && len > 0) {
-		printf("Bail out! out of memory\n");
+		fprintf(tap, "Bail out! out of memory\n");
 		exit(1);
 	}
 	if (len > 0)
@@ -62,19 +64,19 @@ replay_file(const char *dir, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	/* before it runs: the last line of a crash says whose it is */
-	printf("# %s\n", path);
-	fflush(stdout);
+	fprintf(tap, "# %s\n", path);
+	fflush(tap);
 	ntests++;
 	if ((p = read_file(path, &len)) == NULL) {
-		printf("not ok %u - %s cannot be read\n", ntests, name);
+		fprintf(tap, "not ok %u - %s cannot be read\n", ntests, name);
 		exit(1);
 	}
 	for (n = 0; len <= CUT_MAX && n < len; n++)
 		give(p, n);
 	give(p, len);
 	free(p);
-	printf("ok %u - %s\n", ntests, name);
-	fflush(stdout);
+	fprintf(tap, "ok %u - %s\n", ntests, name);
+	fflush(tap);
 }
 
 static int
@@ -108,12 +110,18 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: %s CORPUS [CRASHES]\n", argv[0]);
 		return 2;
 	}
+	/* what a library under test prints by itself (libConfuse does) is not TAP */
+	if ((i = dup(1)) < 0 || (tap = fdopen(i, "w")) == NULL ||
+	    freopen("/dev/null", "w", stdout) == NULL) {
+		perror("stdout");
+		return 2;
+	}
 	for (i = 1; i < argc; i++) {
 		if (replay_dir(argv[i]) == 0 && i == 1) {
-			printf("Bail out! no input in %s\n", argv[i]);
+			fprintf(tap, "Bail out! no input in %s\n", argv[i]);
 			return 1;
 		}
 	}
-	printf("# %lu runs\n1..%u\n", nruns, ntests);
-	return 0;
+	fprintf(tap, "# %lu runs\n1..%u\n", nruns, ntests);
+	return fclose(tap) == 0 ? 0 : 1;
 }

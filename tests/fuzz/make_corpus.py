@@ -281,7 +281,7 @@ def journals():
     put("journal", "reserved_space", bytes([0, 0]) + two + bytes(256))
     put("journal", "torn", bytes([0, 0]) + two + frame(4, 4, b"torn")[:-9])
     put("journal", "torn_signed", bytes([0x10, 0]) + two + frame(4, 4, ORIGIN + struct.pack(">Q", 1)))
-    put("journal", "damaged", bytes([0, 0]) + two[:150] + b"\xff" + two[151:] + frame(4, 9, b"later"))
+    put("journal", "damaged", bytes([0, 0]) + two[:300] + b"\xff" + two[301:] + frame(4, 9, b"later"))
     put("journal", "newer_version", bytes([0, 0]) + two + frame(77, 4, b"x"))
     put("journal", "not_begun", bytes([0x20, 0]) + segment_header(1))
     for key, keyname in ((0, ""), (0x20, "_no_key")):
@@ -293,8 +293,68 @@ def journals():
         put("journal", "second_unused" + keyname, bytes([0x00 | key, 128]) + first.ljust(size, b"\0") + segment_header(2).ljust(size, b"\0"))
 
 
+# Zstandard frames (RFC 8878) by hand: magic, header with a content size, blocks.
+
+def zstd(size, *blocks, single=True):
+    out = struct.pack("<I", 0xFD2FB528)
+    out += bytes([0x20, size]) if single else bytes([0x00, 0x00])
+    for i, (typ, data, n) in enumerate(blocks):
+        out += struct.pack("<I", n << 3 | typ << 1 | (i == len(blocks) - 1))[:3] + data
+    return out
+
+
+def payloads():
+    def put_one(name, size, raw, data):
+        put("payload", name, size.to_bytes(3, "big") + bytes([raw]) + data)
+    put_one("raw", 5, 1, b"hello")
+    put_one("raw_other_size", 6, 1, b"hello")
+    put_one("empty", 0, 1, b"")
+    put_one("raw_block", 5, 0, zstd(5, (0, b"hello", 5)))
+    put_one("run_block", 200, 0, zstd(200, (1, b"a", 200)))
+    put_one("two_blocks", 105, 0, zstd(105, (0, b"hello", 5), (1, b"x", 100)))
+    put_one("other_size", 6, 0, zstd(5, (0, b"hello", 5)))
+    put_one("lies", 200, 0, zstd(200, (0, b"hello", 5)))
+    put_one("two_frames", 5, 0, zstd(5, (0, b"hello", 5)) * 2)
+    put_one("no_size", 5, 0, zstd(5, (0, b"hello", 5), single=False))
+    put_one("repetition", 0, 0, b"the same words, " * 40)
+
+
+# --- the configuration -------------------------------------------------------
+
+def confs():
+    put("conf", "node", 'node { origin = "jp.cert.example" }\nlisten "*:7373" { }\n')
+    put("conf", "all", """# all kinds of values
+node {
+\torigin = "jp.cert.example"	/* the one of the manifest */
+\tdata = /var/lib/noroshi
+\tkeys = 'keys'
+\tlog-level = debug
+\toperators = {"root", "@root"}
+}
+limits { job-threads = 2 window-bytes = 4M }
+listen "[::1]:7373" { backlog = 7 }
+peer us.cert.example {
+\tmanifest = "peers/us.cert.example.manifest"
+\tcommunities = {"iwwn"}
+\taddresses = {"us.cert.example:7373", "[2001:db8::1]:7373"}
+\tproxy = "socks5://proxy.example:1080"
+\tceiling = AMBER+STRICT
+\tsuspended = yes
+}
+subscriber siem { socket = "/run/noroshi/siem.sock" communities = {"*"} tlp = AMBER mode = 0660 heartbeat = 30 }
+""")
+    put("conf", "unclosed", "node {\n")
+    put("conf", "two_nodes", 'node { origin = "a.b" }\nnode { origin = "a.b" }\n')
+    put("conf", "unknown", "node { colour = blue }\n")
+    put("conf", "list", "node { operators += {a, b,} }\n")
+    put("conf", "string", 'node { origin = "a\\"b\\x41\\n\\\n" }\n// end')
+    put("conf", "environment", 'node { data = "${NOROSHI_NONE:-/x}" }\n')
+
+
 def main():
     records()
+    confs()
+    payloads()
     notes()
     checkpoints()
     manifests()
