@@ -534,6 +534,9 @@ entitled(struct sim *s, const struct sub *u, const struct snode *n, bool may)
 	c = the_community(s);
 	if (c == NULL || !u->known_epoch)
 		return false;
+	/* Who left is told no statements any more, so some of this never comes. */
+	if (!may && s->left && n->id == s->n - 1)
+		return false;
 	if (community_member_at(c, u->epoch, n->name))
 		return true;
 	if (!c->v[c->n - 1].s.history)

@@ -4,9 +4,9 @@
  * every size and every name by itself whether the new or the old is there.
  *
  * A sector is written whole or not at all, as drives promise, so one that
- * shares synced bytes with newer ones is the old or the new.  Sectors that
- * were never written before may come out as zeros, and those of caches in any
- * case: nothing there is the truth.
+ * shares synced bytes with newer ones is the old or the new; one that was never
+ * synced before is zeros where it is lost.  Caches, which are not the truth, must
+ * bear worse: there any sector that was being rewritten may be zeros.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ struct inode {
 	size_t len, dlen;
 	bool len_dirty;
 	bool dir;
-	bool cache; /* nothing in it is the truth */
+	bool cache; /* what is rewritten here may come out as zeros */
 	unsigned int ndirty;
 };
 
