@@ -44,7 +44,7 @@ cli_strdup(const char *s)
 	return d;
 }
 
-static char *
+__attribute__((format(printf, 1, 0))) static char *
 vfmt(const char *fmt, va_list ap)
 {
 	char *s;
