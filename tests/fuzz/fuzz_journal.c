@@ -252,6 +252,10 @@ read_all(struct world *w)
 		if (nrs_jrecord_decode(&v, &f) == 0)
 			FUZZ_CHECK(nrs_journal_unseal(w->j, &v, &out, salt, &data) <= 0);
 	}
+	/* only what a COMMIT closes has happened */
+	rc = nrs_journal_read(
+	    w->j, nrs_journal_end(w->j) - JFRAME_HEAD - JCOMMIT_BODY, &buf, &f);
+	FUZZ_CHECK(rc == 0 && f.type == NRS_J_COMMIT && f.batch == nrs_journal_batch(w->j));
 	nrs_buf_fini(&out);
 	nrs_buf_fini(&buf);
 }
