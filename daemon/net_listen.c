@@ -89,7 +89,9 @@ net_refuse(
 	net_host_format(sa, host, sizeof(host));
 	if (!may_log(net, host, why))
 		return;
-	if (more == NULL || strcmp(more, reasons[why].text) == 0)
+	if (why == NET_R_TLS && more != NULL) /* it says so itself */
+		log_notice("network", "connection from %s refused: %s", host, more);
+	else if (more == NULL || strcmp(more, reasons[why].text) == 0)
 		log_notice(
 		    "network", "connection from %s refused: %s", host, reasons[why].text);
 	else
