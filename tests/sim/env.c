@@ -12,6 +12,9 @@
 #include "sim.h"
 #include "tlog/checkpoint.h"
 
+#define BATCHES                                                              \
+	(1u << PROTO_RECORDS | 1u << PROTO_LEAVES | 1u << PROTO_CHECKPOINT | \
+	    1u << PROTO_STATEMENT)
 #define BASE_MS 1763800000000ULL
 
 static struct snode *
@@ -154,6 +157,22 @@ env_dir_list(struct nrs_env *e, const char *path, void (*each)(void *arg, const 
 	return n->dead ? NRS_EIO : disk_list(n->disk, path, each, arg);
 }
 
+static unsigned int
+classify_recovery(const struct nrs_io *io)
+{
+	unsigned int i, p = PROTO_NAMES;
+
+	for (i = 0; i < io->nsteps; i++) {
+		if (io->steps[i].op == NRS_IO_REREAD)
+			p = PROTO_READ;
+		else if (io->steps[i].op == NRS_IO_TRUNCATE)
+			p = PROTO_CUT;
+		else if (io->steps[i].op == NRS_IO_UNLINK && p != PROTO_CUT)
+			p = PROTO_UNUSED;
+	}
+	return 1u << p;
+}
+
 /* What a request is, by the file of its first step and, for a batch, its frames. */
 static unsigned int
 classify(struct snode *n, const struct nrs_io *io)
@@ -169,12 +188,8 @@ classify(struct snode *n, const struct nrs_io *io)
 	if (io->nsteps == 0)
 		return 0;
 	path = st->file != 0 ? disk_path(n->disk, st->file) : st->path;
-	if (n->opening && strncmp(path, "journal", 7) == 0) {
-		for (i = 0; i < io->nsteps; i++)
-			if (io->steps[i].op == NRS_IO_REREAD)
-				return 1u << PROTO_READ;
-		return 1u << PROTO_CUT;
-	}
+	if (n->opening && strncmp(path, "journal", 7) == 0)
+		return classify_recovery(io);
 	if (strstr(path, ".key") != NULL)
 		return 1u << PROTO_ROLL;
 	if (strstr(path, ".nrj") == NULL || st->op != NRS_IO_PWRITE)
@@ -272,6 +287,8 @@ ev_io_done(struct sim *s, const struct sim_ev *e)
 	if (n->io_first == NULL)
 		n->io_last = &n->io_first;
 	n->io_busy = false;
+	if (io->nsteps > 0 && n->io_protos != 1u << PROTO_CACHE)
+		n->rolled = n->io_protos == 1u << PROTO_ROLL;
 	io->next = NULL;
 	io->done(io);
 	if (!n->io_busy)
@@ -335,6 +352,8 @@ io_next(struct snode *n)
 	n->io_step = 0;
 	n->io_first->rc = 0;
 	n->io_protos = n->io_first->nsteps > 0 ? classify(n, n->io_first) : 0;
+	if (n->rolled && (n->io_protos & BATCHES) != 0)
+		n->io_protos |= 1u << PROTO_FIRST;
 	io_step(n);
 }
 
@@ -710,6 +729,7 @@ env_reset(struct snode *n)
 	n->io_first = NULL;
 	n->io_last = &n->io_first;
 	n->io_busy = false;
+	n->rolled = false;
 	n->sign_first = NULL;
 	n->sign_last = &n->sign_first;
 	n->sign_busy = false;

@@ -20,7 +20,7 @@
 #define MAL_NAME    "mal.cert.example"
 #define CREATED_MS  1763800000000ULL
 #define BAD_RECORDS 24 /* refused ones in a row: more than a small window holds */
-#define CONNS_MAX   4096
+#define ASK_ROUNDS  8
 
 enum attack {
 	ATT_NONE,    /* good records, before and after a new feed key */
@@ -68,9 +68,9 @@ struct mconn {
 	nrs_conn id;
 	unsigned int with;
 	bool up;
-	bool told;
 	bool leaves_sent;
 	unsigned int forged;
+	unsigned int asked; /* rounds */
 	uint16_t next_stream;
 	struct wire_reader rd;
 	struct mfetch fetch[SIM_NODES_MAX * ATT__MAX];
@@ -585,6 +585,7 @@ say_have(struct mal *m, struct mconn *c)
 	wire_end(&c->out, at);
 }
 
+/* audience NULL: its leaves, of which it claims to have all. */
 static void
 ask(struct mconn *c, const struct nrs_hash *origin, const struct nrs_hash *audience)
 {
@@ -593,11 +594,14 @@ ask(struct mconn *c, const struct nrs_hash *origin, const struct nrs_hash *audie
 
 	memset(&f, 0, sizeof(f));
 	f.origin = *origin;
-	f.audience = *audience;
+	f.from = audience == NULL ? 1000000 : 0;
 	f.credit = 1u << 20;
+	if (audience != NULL)
+		f.audience = *audience;
 	c->next_stream = (uint16_t)(c->next_stream + 2); /* it never dials: even */
-	wire_begin(&c->out, WIRE_FETCH_RECORDS, 0, c->next_stream, &at);
-	wire_fetch_encode(&c->out, &f, true);
+	wire_begin(&c->out, audience != NULL ? WIRE_FETCH_RECORDS : WIRE_FETCH_LEAVES, 0,
+	    c->next_stream, &at);
+	wire_fetch_encode(&c->out, &f, audience != NULL);
 	wire_end(&c->out, at);
 }
 
@@ -609,29 +613,54 @@ ask_all(struct mal *m, struct mconn *c)
 	const struct audience *a;
 	const struct origin *o;
 
-	TAILQ_FOREACH(o, &n->node->origins, link)
+	if (c->asked++ >= ASK_ROUNDS)
+		return;
+	TAILQ_FOREACH(o, &n->node->origins, link) {
+		if (memcmp(o->id.b, m->id.b, NRS_HASH_LEN) == 0)
+			continue;
+		if (c->asked == 1)
+			ask(c, &o->id, NULL);
 		TAILQ_FOREACH(a, &o->audiences, link)
-			if (memcmp(o->id.b, m->id.b, NRS_HASH_LEN) != 0)
-				ask(c, &o->id, &a->id);
+			ask(c, &o->id, &a->id);
+	}
+}
+
+/* Its tree: small enough for the leaves and the first whole tile. */
+static int
+tile_read(void *arg, unsigned int level, uint64_t index, size_t n, struct nrs_hash *ret)
+{
+	const struct reflog *r = arg;
+
+	if (level == 1 && index == 0 && n == 1 && r->n >= 256)
+		*ret = r->root[255];
+	else if (level == 0 && index + n <= r->n)
+		memcpy(ret, r->leaf + index, n * sizeof(*ret));
+	else
+		return NRS_ERANGE;
+	return 0;
 }
 
 static void
-leaves_frame(struct mal *m, struct mconn *c, uint16_t stream, uint64_t from, bool forged)
+leaves_frame(struct mal *m, struct mconn *c, uint16_t stream, uint64_t from, uint64_t to,
+    uint64_t bad)
 {
+	struct nrs_tile_store store = { tile_read, &m->s->ref[m->s->n] };
 	struct wire_leaves w;
 	struct wire_entry e;
-	size_t at, bad = forged ? from + rng_below(&m->s->rng, m->nlog - from) : m->nlog;
-	size_t i;
+	size_t at;
+	uint64_t i;
 
 	memset(&w, 0, sizeof(w));
 	w.origin = m->id;
 	w.first = from;
-	w.count = (uint32_t)(m->nlog - from);
+	w.count = (uint32_t)(to - from);
 	w.checkpoint.p = m->checkpoint.p;
 	w.checkpoint.len = m->checkpoint.len;
+	if (nrs_tree_consistency(m->s->dg, &store, to, m->nlog, &w.proof) != 0)
+		abort();
 	wire_begin(&c->out, WIRE_LEAVES, 0, stream, &at);
 	wire_leaves_encode(&c->out, &w);
-	for (i = from; i < m->nlog; i++) {
+	for (i = from; i < to; i++) {
 		memset(&e, 0, sizeof(e));
 		e.control = m->log[i].control && i != bad;
 		e.c = m->log[i].c;
@@ -642,6 +671,20 @@ leaves_frame(struct mal *m, struct mconn *c, uint16_t stream, uint64_t from, boo
 		wire_entry_encode(&c->out, &e);
 	}
 	wire_end(&c->out, at);
+}
+
+/* In pieces, so that each but the last needs its proof; bad: one entry is another. */
+static void
+leaves_frames(struct mal *m, struct mconn *c, uint16_t stream, uint64_t from, bool forged)
+{
+	uint64_t bad = forged ? from + rng_below(&m->s->rng, m->nlog - from) : m->nlog, to;
+
+	for (; from < m->nlog; from = to) {
+		to = from + rng_range(&m->s->rng, 1, 60);
+		if (to > m->nlog)
+			to = m->nlog;
+		leaves_frame(m, c, stream, from, to, bad);
+	}
 }
 
 /* Leaves of another's log: invented, under its newest checkpoint. */
@@ -700,7 +743,7 @@ on_fetch_leaves(struct mal *m, struct mconn *c, const struct wire_frame *f)
 	if (forged)
 		c->forged++;
 	if (w.from < m->nlog)
-		leaves_frame(m, c, f->stream, w.from, forged);
+		leaves_frames(m, c, f->stream, w.from, forged);
 	if (!forged)
 		c->leaves_sent = true;
 	serve(m, c);
@@ -803,6 +846,8 @@ on_frame(struct mal *m, struct mconn *c, const struct wire_frame *f)
 	switch (f->type) {
 	case WIRE_HELLO:
 		say_have(m, c);
+		break;
+	case WIRE_HAVE:
 		ask_all(m, c);
 		break;
 	case WIRE_PING:

@@ -13,8 +13,9 @@
 struct cov *sim_cov;
 
 const char *const proto_names[PROTO__MAX] = { "batch with records", "batch with leaves",
-	"batch with checkpoint", "batch with statement", "segment roll", "cache flush",
-	"creation", "recovery: reread", "recovery: cut", "checkpoint signed" };
+	"batch with checkpoint", "batch with statement", "first of a segment",
+	"segment roll", "cache flush", "creation", "recovery: reread", "recovery: names",
+	"recovery: cut", "recovery: unused", "checkpoint signed" };
 
 /* --- random numbers (xoshiro256**) -------------------------------------- */
 

@@ -97,11 +97,14 @@ enum proto {
 	PROTO_LEAVES,	  /* a batch with leaves of another origin */
 	PROTO_CHECKPOINT, /* a batch with a checkpoint */
 	PROTO_STATEMENT,  /* a batch with a membership statement */
+	PROTO_FIRST,	  /* the first batch of a segment */
 	PROTO_ROLL,	  /* a new segment */
 	PROTO_CACHE,	  /* a flush of caches */
 	PROTO_CREATE,	  /* a new data directory */
 	PROTO_READ,	  /* recovery: the tail is read again */
-	PROTO_CUT,	  /* recovery: the tail is cut, a new segment is begun */
+	PROTO_NAMES,	  /* recovery: what is there is made durable */
+	PROTO_CUT,	  /* recovery: the tail is cut */
+	PROTO_UNUSED,	  /* recovery: a segment that was never used is removed */
 	PROTO_KEEPER,	  /* a checkpoint is signed */
 	PROTO__MAX
 };
@@ -210,6 +213,7 @@ struct snode {
 	unsigned int io_step;
 	bool io_busy;
 	unsigned int io_protos;
+	bool rolled; /* the request before began a segment */
 	unsigned int jobs;
 	struct nrs_sign *sign_first, **sign_last;
 	bool sign_busy, sign_made;
