@@ -118,6 +118,13 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
 	notify_watchdog();
 }
 
+/* What it signed goes into the journal, which is written at the end of the turn. */
+static void
+on_keeper_answered(void *arg)
+{
+	app_touch(arg);
+}
+
 static void
 on_keeper_died(void *arg, const char *why)
 {
@@ -381,7 +388,8 @@ make_parts(struct app *a, struct nrs_detail *d)
 	if ((rc = make_events(a)) != 0 || (rc = store_new(a, c->data, &a->store, d)) != 0 ||
 	    (rc = jobs_new(a, c->job_threads, &a->jobs)) != 0 ||
 	    (rc = kv_new(a, c->data, &a->kv, d)) != 0 || (rc = open_node(a, d)) != 0 ||
-	    (rc = keeper_attach(a->keeper, a->base, on_keeper_died, a)) != 0)
+	    (rc = keeper_attach(
+		 a->keeper, a->base, on_keeper_answered, on_keeper_died, a)) != 0)
 		return rc;
 	rc = net_new(a, &a->net, d);
 	nrs_buf_wipe(&a->tls_pem);

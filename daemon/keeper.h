@@ -25,8 +25,11 @@ struct nrs_manifest;
  */
 int keeper_start(const char *keys_dir, const struct nrs_manifest *m, struct keeper **ret,
     struct nrs_detail *d) NRS_MUST_CHECK;
-/* From now on completions come through the loop. died(arg) is called once if it goes away. */
-int keeper_attach(struct keeper *k, struct event_base *base,
+/*
+ * From now on completions come through the loop; answered(arg) follows each
+ * handful of them, died(arg) is called once if the keeper goes away.
+ */
+int keeper_attach(struct keeper *k, struct event_base *base, void (*answered)(void *arg),
     void (*died)(void *arg, const char *why), void *arg) NRS_MUST_CHECK;
 /* Size of the own log that was signed last, durably; 0: none. */
 int keeper_signed_size(struct keeper *k, uint64_t *ret_size) NRS_MUST_CHECK;

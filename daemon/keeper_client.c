@@ -38,8 +38,9 @@ struct keeper {
 	struct event *ev_read, *ev_write, *ev_ready;
 	bool dead;
 	const char *why;
+	void (*answered)(void *arg);
 	void (*died)(void *arg, const char *why);
-	void *died_arg;
+	void *up_arg; /* of both */
 };
 
 static void
@@ -213,9 +214,10 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 	memset(&k->ready, 0, sizeof(k->ready));
 	while ((s = list_take(&due)) != NULL)
 		s->done(s);
+	k->answered(k->up_arg);
 	if (k->dead && died != NULL) {
 		k->died = NULL;
-		died(k->died_arg, k->why);
+		died(k->up_arg, k->why);
 	}
 }
 
@@ -430,11 +432,12 @@ out:
 }
 
 int
-keeper_attach(struct keeper *k, struct event_base *base,
+keeper_attach(struct keeper *k, struct event_base *base, void (*answered)(void *arg),
     void (*died)(void *arg, const char *why), void *arg)
 {
+	k->answered = answered;
 	k->died = died;
-	k->died_arg = arg;
+	k->up_arg = arg;
 	k->ev_read = event_new(base, k->fd, EV_READ | EV_PERSIST, on_read, k);
 	k->ev_write = event_new(base, k->fd, EV_WRITE, on_write, k);
 	k->ev_ready = event_new(base, -1, 0, on_ready, k);
