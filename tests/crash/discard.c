@@ -50,6 +50,22 @@ static int (*real_openat)(int, const char *, int, ...);
 static int (*real_renameat)(int, const char *, int, const char *);
 static int (*real_unlinkat)(int, const char *, int);
 
+static void
+open_log(void)
+{
+	char path[PATH_MAX + 16];
+	int high;
+
+	snprintf(path, sizeof(path), "%s/undo.log", base);
+	log_fd =
+	    real_openat(AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	/* Out of the way of daemons that count the low descriptors. */
+	if (log_fd >= 0 && (high = fcntl(log_fd, F_DUPFD_CLOEXEC, 900)) >= 0) {
+		close(log_fd);
+		log_fd = high;
+	}
+}
+
 __attribute__((constructor)) static void
 discard_init(void)
 {
@@ -70,17 +86,7 @@ discard_init(void)
 	if (getcwd(base, sizeof(base)) == NULL)
 		return;
 	base_len = strlen(base);
-	log_fd = real_openat(
-	    AT_FDCWD, "undo.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	/* Out of the way of daemons that close or count the low descriptors. */
-	if (log_fd >= 0) {
-		int high = fcntl(log_fd, F_DUPFD_CLOEXEC, 900);
-
-		if (high >= 0) {
-			close(log_fd);
-			log_fd = high;
-		}
-	}
+	open_log();
 }
 
 /* The path of dirfd/name below base, without resolving its last part; 0 when it is none of ours. */
@@ -146,6 +152,10 @@ note(uint8_t kind, const char *path, size_t path_len, const struct iovec *rest, 
 	v[0].iov_len = sizeof(head);
 	v[1].iov_base = (void *)(uintptr_t)path;
 	v[1].iov_len = path_len;
+	if (writev(log_fd, v, 2 + nrest) >= 0)
+		return;
+	if (errno == EBADF)
+		open_log(); /* a child closed what it did not know */
 	if (writev(log_fd, v, 2 + nrest) < 0)
 		_exit(99); /* a test harness without its log is worth nothing */
 }
