@@ -25,6 +25,7 @@ struct serving {
 	struct audience *audience; /* NULL: leaves */
 	uint64_t next;
 	int64_t credit;
+	bool wait;     /* for the next batch to be durable */
 	uint8_t *part; /* a long record of which frames are still to be sent; owned */
 	size_t part_len, part_off;
 };
@@ -182,6 +183,8 @@ collect_entries(
 	while (first + *ret_count < o->shown.size && *ret_count < NRS_LEAVES_PER_FRAME &&
 	    b->len < LEAVES_BYTES) {
 		rc = read_entry(n, o, first + *ret_count, &e, work);
+		if (rc == NRS_ESTATE && *ret_count > 0)
+			break;
 		if (rc != 0)
 			return rc;
 		wire_entry_encode(b, &e);
@@ -322,6 +325,83 @@ may_have(struct session *s, const struct serving *v, const uint8_t *header)
 	return audience_entitled(s->node, v->audience, &h, s->peer) == 0;
 }
 
+/* Member at that epoch; or now, where newcomers get the history. */
+static bool
+entitled_at(const struct community *c, uint32_t epoch, const char *name)
+{
+	return community_member_at(c, epoch, name) ||
+	    (c->v[c->n - 1].s.history && community_member_at(c, c->n - 1, name));
+}
+
+/* Epoch of a record held here. */
+static int
+record_epoch(
+    struct node *n, const struct serving *v, uint64_t index, size_t *work, uint32_t *ret)
+{
+	struct nrs_header h;
+	const uint8_t *header;
+	struct nrs_str sigs;
+	uint64_t pos;
+	int rc;
+
+	rc = origin_pos(v->origin, index - 1, &pos);
+	if (rc == 0)
+		rc = read_frame(n, pos, work);
+	if (rc == 0)
+		rc = frame_signed(&n->serve->f, &header, &sigs);
+	if (rc == 0)
+		rc = nrs_header_decode(&h, header, NRS_HEADER_LEN, NULL);
+	if (rc == 0)
+		*ret = h.epoch;
+	return rc;
+}
+
+/*
+ * Records that are not held here are of epochs that we were no member of.
+ * Passing them over looks to the peer like epochs that it was no member of
+ * either, so that must be true; else another source has them.  A chain's epochs
+ * never go back: those of the records around the gap are its bounds.
+ */
+static int
+pass_gap(struct session *s, struct serving *v, size_t *work)
+{
+	const struct community *c = v->audience->community;
+	struct node *n = s->node;
+	uint64_t index = 0, seq = v->next;
+	uint32_t lo = 0, hi = 0;
+	bool any = false;
+	int rc = 0;
+
+	if (v->audience->type != AUD_COMMUNITY || c == NULL || c->n == 0)
+		return NRS_ENOTFOUND;
+	if (seq > 0) {
+		rc = nrs_array_get(v->audience->index, seq - 1, 1, &index);
+		if (rc == 0 && index != 0)
+			rc = record_epoch(n, v, index, work, &lo);
+	}
+	for (index = 0; rc == 0 && index == 0; seq++) {
+		if (seq >= v->audience->durable)
+			return NRS_ENOTFOUND;
+		rc = nrs_array_get(v->audience->index, seq, 1, &index);
+		*work += 1;
+	}
+	if (rc == 0)
+		rc = record_epoch(n, v, index, work, &hi);
+	if (rc != 0)
+		return rc;
+	for (uint32_t e = lo; e <= hi && e < c->n; e++) {
+		if (entitled_at(c, e, n->name))
+			continue;
+		if (entitled_at(c, e, s->peer->name))
+			return NRS_ENOTFOUND;
+		any = true;
+	}
+	if (!any)
+		return NRS_ENOTFOUND;
+	v->next = seq - 1;
+	return 0;
+}
+
 /* The next record, or one that is passed over. */
 static int
 serve_record(struct session *s, struct serving *v, size_t *work)
@@ -341,12 +421,8 @@ serve_record(struct session *s, struct serving *v, size_t *work)
 	rc = nrs_array_get(v->audience->index, v->next, 1, &index);
 	if (rc != 0)
 		return rc;
-	/*
-	 * Not held here: whether the peer is entitled to it nobody here knows, and
-	 * passing it over would look like an epoch that it was no member of.
-	 */
 	if (index == 0)
-		return NRS_ENOTFOUND;
+		return pass_gap(s, v, work);
 	rc = origin_pos(v->origin, index - 1, &pos);
 	if (rc == 0)
 		rc = read_frame(n, pos, work);
@@ -407,7 +483,7 @@ serving_cancel(struct session *s, struct serving *v, int err)
 static bool
 ready(struct session *s, const struct serving *v)
 {
-	if (v->credit <= 0)
+	if (v->credit <= 0 || v->wait)
 		return false;
 	return v->audience == NULL ? leaves_ready(v) : records_ready(s, v);
 }
@@ -435,7 +511,10 @@ serve_session(struct session *s)
 			}
 			rc = v->audience == NULL ? serve_leaves(s, v, &work)
 						 : serve_record(s, v, &work);
-			if (rc != 0)
+			/* Stored again just now, as a record that was opened. */
+			if (rc == NRS_ESTATE)
+				v->wait = true;
+			else if (rc != 0)
 				serving_cancel(s, v, rc);
 		}
 	}
@@ -444,12 +523,16 @@ serve_session(struct session *s)
 void
 serve_on_durable(struct node *n)
 {
+	struct serving *v;
 	struct peer *p;
 
 	TAILQ_FOREACH(p, &n->peers, link) {
-		if (p->session != NULL && p->session->up &&
-		    !TAILQ_EMPTY(&p->session->servings))
-			p->session->serve_more = true;
+		if (p->session == NULL || !p->session->up ||
+		    TAILQ_EMPTY(&p->session->servings))
+			continue;
+		p->session->serve_more = true;
+		TAILQ_FOREACH(v, &p->session->servings, link)
+			v->wait = false;
 	}
 }
 

@@ -178,7 +178,7 @@ static unsigned int
 classify(struct snode *n, const struct nrs_io *io)
 {
 	const struct nrs_io_step *st = &io->steps[0];
-	unsigned int i, mask = 0;
+	unsigned int mask = 0;
 	const uint8_t *p;
 	const char *path;
 	size_t at;

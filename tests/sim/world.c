@@ -145,7 +145,7 @@ world_start(struct snode *n)
 	if (n->node != NULL)
 		return;
 	if (!s->healing && rng_chance(&s->rng, 1, 4))
-		n->open_steps = (int)rng_below(&s->rng, n->created ? 10 : 14);
+		n->open_steps = (int)rng_below(&s->rng, n->created ? 8 : 14);
 	rc = try_open(n, &d);
 	if (n->dead) {
 		sim_trace(s, "%s: POWER LOST while opening", n->name);
