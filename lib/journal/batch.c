@@ -101,12 +101,10 @@ static int
 roll_begin(struct nrs_journal *j)
 {
 	struct nrs_jroll *r;
-	bool flushed;
 	int rc;
 
 	if (j->seg >= JSEG_LAST)
 		return NRS_ELIMIT;
-	flushed = j->ops->flush_caches == NULL || j->ops->flush_caches(j->arg) == 0;
 	r = nrs_jroll_new(j->env, &j->origin, j->seg + 1, j->used, j->next_batch);
 	if (r == NULL)
 		return NRS_ENOMEM;
@@ -115,7 +113,6 @@ roll_begin(struct nrs_journal *j)
 		nrs_jroll_free(j->env, r);
 		return rc;
 	}
-	r->flushes = flushed ? 1 : 0;
 	j->form.roll = r;
 	j->seg = r->seg;
 	j->used = (uint32_t)r->buf.len;

@@ -584,6 +584,7 @@ node_free(struct node *n)
 	drop_state(n);
 	sync_fini(n);
 	ledger_fini(n);
+	free(n->moves);
 	nrs_journal_free(n->journal);
 	nrs_map_free(n->conns);
 	nrs_map_free(n->origin_by_id);

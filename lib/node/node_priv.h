@@ -185,6 +185,12 @@ struct node {
 	size_t direct_bytes;	/* of all lists held: bounded */
 	bool rebuild;		/* caches are missing or short: read everything again */
 	uint64_t cache_sets;	/* since the caches were flushed last */
+	struct origin_move {
+		struct origin *o;
+		uint64_t index;
+		uint64_t pos;
+	} *moves; /* by origin_set_pos(), not durable yet; in order of pos */
+	size_t nmoves, moves_cap, moves_done;
 
 	uint64_t next_event;	/* logical: number of the next event, from 1 */
 	uint64_t event_ms;	/* time of the newest event: they never go back */
@@ -266,8 +272,13 @@ int origin_apply_checkpoint(struct origin *o, const uint8_t *note, size_t len) N
 /* Leaf hash / position of an index below put.size. */
 int origin_leaf(struct origin *o, uint64_t index, struct nrs_hash *ret) NRS_MUST_CHECK;
 int origin_pos(struct origin *o, uint64_t index, uint64_t *ret) NRS_MUST_CHECK;
-/* The frame at index was stored again, elsewhere (a leaf that was opened). */
+/*
+ * The frame at index was stored again, elsewhere (a leaf that was opened).
+ * origin_pos() tells the new place once it is durable.
+ */
 int origin_set_pos(struct origin *o, uint64_t index, uint64_t pos) NRS_MUST_CHECK;
+/* Places that changed and have become durable since go into the caches. */
+int origin_moves_apply(struct node *n) NRS_MUST_CHECK;
 /* Writes one element of a cache of this node. */
 int node_cache_set(struct node *n, struct nrs_array *a, uint64_t i, const void *elem)
     NRS_MUST_CHECK;

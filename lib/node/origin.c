@@ -427,28 +427,77 @@ origin_leaf(struct origin *o, uint64_t index, struct nrs_hash *ret)
 int
 origin_pos(struct origin *o, uint64_t index, uint64_t *ret)
 {
+	int err = origin_moves_apply(o->node);
+
+	if (err != 0)
+		return err;
 	if (index >= o->put.size)
 		return NRS_ERANGE;
 	return nrs_array_get(o->pos, index, 1, ret);
+}
+
+/*
+ * The old place is overwritten, and a page may reach the medium at any time: if
+ * the new place were not durable by then, a crash would leave one that holds
+ * nothing, below what STATE counts and out of replay's reach.
+ */
+int
+origin_moves_apply(struct node *n)
+{
+	const struct origin_move *m;
+	int err = 0;
+
+	while (err == 0 && n->moves_done < n->nmoves) {
+		m = &n->moves[n->moves_done];
+		if (m->pos >= nrs_journal_end(n->journal))
+			return 0;
+		err = node_cache_set(n, m->o->pos, m->index, &m->pos);
+		if (err == 0)
+			n->moves_done++;
+	}
+	if (n->moves_done == n->nmoves)
+		n->moves_done = n->nmoves = 0;
+	return err;
+}
+
+static int
+move_later(struct origin *o, uint64_t index, uint64_t pos)
+{
+	struct node *n = o->node;
+	struct origin_move *v;
+	size_t cap;
+
+	if (n->nmoves == n->moves_cap) {
+		cap = n->moves_cap > 0 ? n->moves_cap * 2 : 64;
+		v = realloc(n->moves, cap * sizeof(*v));
+		if (v == NULL)
+			return NRS_ENOMEM;
+		n->moves = v;
+		n->moves_cap = cap;
+	}
+	n->moves[n->nmoves++] = (struct origin_move){ o, index, pos };
+	return 0;
 }
 
 int
 origin_set_pos(struct origin *o, uint64_t index, uint64_t pos)
 {
 	struct node *n = o->node;
+	uint64_t held;
 	int err;
 
 	if (index >= o->put.size)
 		return NRS_ERANGE;
-	if (n->replaying) {
-		/* the page around it may have been in flight when the power failed */
-		err = node_cache_check(o->pos, sizeof(pos), index);
-		if (err == NRS_ECORRUPT) {
-			n->rebuild = true;
-			return 0;
-		}
-		if (err != 0)
-			return err;
+	if (!n->replaying) {
+		err = nrs_array_get(o->pos, index, 1, &held);
+		/* our own: its leaf was put with it */
+		return err != 0 || held == pos ? err : move_later(o, index, pos);
 	}
-	return replay_set(n, o->pos, index, &pos);
+	/* the page around it may have been in flight when the power failed */
+	err = node_cache_check(o->pos, sizeof(pos), index);
+	if (err == NRS_ECORRUPT) {
+		n->rebuild = true;
+		return 0;
+	}
+	return err != 0 ? err : replay_set(n, o->pos, index, &pos);
 }

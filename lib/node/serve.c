@@ -25,7 +25,6 @@ struct serving {
 	struct audience *audience; /* NULL: leaves */
 	uint64_t next;
 	int64_t credit;
-	bool wait;     /* for the next batch to be durable */
 	uint8_t *part; /* a long record of which frames are still to be sent; owned */
 	size_t part_len, part_off;
 };
@@ -183,8 +182,6 @@ collect_entries(
 	while (first + *ret_count < o->shown.size && *ret_count < NRS_LEAVES_PER_FRAME &&
 	    b->len < LEAVES_BYTES) {
 		rc = read_entry(n, o, first + *ret_count, &e, work);
-		if (rc == NRS_ESTATE && *ret_count > 0)
-			break;
 		if (rc != 0)
 			return rc;
 		wire_entry_encode(b, &e);
@@ -483,7 +480,7 @@ serving_cancel(struct session *s, struct serving *v, int err)
 static bool
 ready(struct session *s, const struct serving *v)
 {
-	if (v->credit <= 0 || v->wait)
+	if (v->credit <= 0)
 		return false;
 	return v->audience == NULL ? leaves_ready(v) : records_ready(s, v);
 }
@@ -511,10 +508,7 @@ serve_session(struct session *s)
 			}
 			rc = v->audience == NULL ? serve_leaves(s, v, &work)
 						 : serve_record(s, v, &work);
-			/* Stored again just now, as a record that was opened. */
-			if (rc == NRS_ESTATE)
-				v->wait = true;
-			else if (rc != 0)
+			if (rc != 0)
 				serving_cancel(s, v, rc);
 		}
 	}
@@ -523,16 +517,12 @@ serve_session(struct session *s)
 void
 serve_on_durable(struct node *n)
 {
-	struct serving *v;
 	struct peer *p;
 
 	TAILQ_FOREACH(p, &n->peers, link) {
-		if (p->session == NULL || !p->session->up ||
-		    TAILQ_EMPTY(&p->session->servings))
-			continue;
-		p->session->serve_more = true;
-		TAILQ_FOREACH(v, &p->session->servings, link)
-			v->wait = false;
+		if (p->session != NULL && p->session->up &&
+		    !TAILQ_EMPTY(&p->session->servings))
+			p->session->serve_more = true;
 	}
 }
 

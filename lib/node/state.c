@@ -542,7 +542,9 @@ node_flush_caches(struct node *n, bool sync)
 	struct origin *o;
 	int err;
 
-	err = flush_one(n->events, sync);
+	err = origin_moves_apply(n);
+	if (err == 0)
+		err = flush_one(n->events, sync);
 	TAILQ_FOREACH(o, &n->origins, link) {
 		if (err == 0)
 			err = flush_one(o->pos, sync);

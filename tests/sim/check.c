@@ -195,6 +195,67 @@ check_leaves(struct snode *n)
 		    (unsigned long long)o->put.size, (unsigned long long)r->mirrored);
 }
 
+/* Does this frame hold the entry of this index? */
+static bool
+frame_has(const struct nrs_jframe *f, uint64_t index)
+{
+	uint64_t first;
+
+	switch (f->type) {
+	case NRS_J_RECORD:
+	case NRS_J_REFUSED:
+		return nrs_get_u64(f->body.p) == index;
+	case NRS_J_CONTROL:
+		return nrs_get_u64(f->body.p + 32) == index;
+	case NRS_J_LEAVES:
+		first = nrs_get_u64(f->body.p + 32);
+		return index >= first && index - first < nrs_get_u32(f->body.p + 40);
+	default:
+		return false;
+	}
+}
+
+/*
+ * What was mirrored is the origin's, and stands where the caches say: an entry
+ * is looked up as a peer that asks for it would have it looked up.
+ */
+static void
+check_mirror(struct snode *n, struct origin *o, const struct reflog *r)
+{
+	struct sim *s = n->sim;
+	struct nrs_hash leaf;
+	struct nrs_jframe f;
+	struct nrs_buf buf;
+	uint64_t i, pos;
+
+	nrs_buf_init(&buf, NRS_JFRAME_MAX + 64);
+	for (i = 0; i < o->durable && i < r->n; i++) {
+		if (origin_leaf(o, i, &leaf) != 0 || !nrs_hash_eq(&leaf, &r->leaf[i]))
+			sim_fail(s, "mirrored leaves are kept", "%s: leaf %llu of %s",
+			    n->name, (unsigned long long)i, o->name);
+		if (!rng_chance(&s->rng, 1, 4))
+			continue;
+		if (origin_pos(o, i, &pos) != 0 ||
+		    nrs_journal_read(n->node->journal, pos, &buf, &f) != 0 ||
+		    !frame_has(&f, i))
+			sim_fail(s, "caches tell the truth",
+			    "%s: place of entry %llu of %s", n->name, (unsigned long long)i,
+			    o->name);
+	}
+	nrs_buf_fini(&buf);
+}
+
+static void
+check_mirrors(struct snode *n)
+{
+	struct origin *o;
+	int k;
+
+	TAILQ_FOREACH(o, &n->node->origins, link)
+		if ((k = origin_index(n->sim, o->name)) >= 0)
+			check_mirror(n, o, &n->sim->ref[k]);
+}
+
 static struct node_reader *reader_new(
     struct snode *n, struct node_cursor from, void (*wake)(void *), const char *why);
 static void read_all_again(struct snode *n);
@@ -206,6 +267,7 @@ check_recovered(struct snode *n)
 	size_t i, recent = s->nsubs > 100 ? s->nsubs - 100 : 0;
 
 	check_leaves(n);
+	check_mirrors(n);
 	check_node(n);
 	for (i = 0; i < s->nsubs; i++) {
 		struct sub *u = s->subs[i];
@@ -714,6 +776,7 @@ check_end(struct sim *s)
 		end_node(s, &s->node[i]);
 		end_roots(s, i);
 		check_leaves(&s->node[i]);
+		check_mirrors(&s->node[i]);
 	}
 	for (k = 0; k < s->nsubs; k++)
 		if (s->subs[k]->state == SUB_ACKED && s->subs[k]->has_index)
