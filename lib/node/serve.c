@@ -241,6 +241,9 @@ index_limit(struct session *s, struct origin *o)
 
 	if (sh != NULL)
 		limit = sh->claimed > sh->sent ? sh->claimed : sh->sent;
+	/* It may have them from somebody else, and then says so in HAVE only. */
+	if (sh != NULL && sh->have > limit)
+		limit = sh->have;
 	/* What is served is shown: covered by a durable checkpoint. */
 	return limit < o->shown.size ? limit : o->shown.size;
 }

@@ -167,6 +167,7 @@ sync_have(struct session *s, const uint8_t *p, size_t len)
 	}
 	sync_plan(s->node);
 	return rc;
+	s->serve_more = true; /* records may have waited for these leaves */
 }
 
 uint64_t
