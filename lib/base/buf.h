@@ -63,8 +63,10 @@ uint16_t nrs_rd_u16(struct nrs_rd *r);
 uint32_t nrs_rd_u32(struct nrs_rd *r);
 uint64_t nrs_rd_u64(struct nrs_rd *r);
 void nrs_rd_copy(struct nrs_rd *r, void *dst, size_t len); /* zeros dst on failure */
-struct nrs_str nrs_rd_bytes(struct nrs_rd *r, size_t len); /* borrowed; {NULL,0} on failure */
-struct nrs_str nrs_rd_lstr(struct nrs_rd *r, size_t max);  /* u16 length; > max: NRS_ELIMIT */
+struct nrs_str nrs_rd_bytes(
+    struct nrs_rd *r, size_t len); /* borrowed; {NULL,0} on failure */
+struct nrs_str nrs_rd_lstr(
+    struct nrs_rd *r, size_t max); /* u16 length; > max: NRS_ELIMIT */
 void nrs_rd_hash(struct nrs_rd *r, struct nrs_hash *ret);
 void nrs_rd_zero(struct nrs_rd *r, size_t len); /* not all zero: NRS_ERESERVED */
 void nrs_rd_skip(struct nrs_rd *r, size_t len);

@@ -15,7 +15,8 @@ struct nrs_map *nrs_map_new(size_t key_len, const uint8_t seed[16]);
 void nrs_map_free(struct nrs_map *m); /* accepts NULL; values are the caller's */
 void *nrs_map_find(const struct nrs_map *m, const void *key); /* NULL: absent */
 /* Adds or replaces (the old value in *ret_old, may be NULL). value is not NULL. */
-int nrs_map_set(struct nrs_map *m, const void *key, void *value, void **ret_old) NRS_MUST_CHECK;
+int nrs_map_set(
+    struct nrs_map *m, const void *key, void *value, void **ret_old) NRS_MUST_CHECK;
 void *nrs_map_del(struct nrs_map *m, const void *key); /* the value, or NULL */
 size_t nrs_map_count(const struct nrs_map *m);
 /* Walks in no order: *it starts at 0; NULL at the end. No change while walking. */

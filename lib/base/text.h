@@ -10,7 +10,7 @@
 #include <noroshi/types.h>
 
 #define NRS_B64_LEN(n) (((n) + 2) / 3 * 4) /* without the NUL */
-#define NRS_TIME_LEN 24			   /* 2026-11-22T14:41:00.000Z */
+#define NRS_TIME_LEN   24		   /* 2026-11-22T14:41:00.000Z */
 
 /* Lower-case hex and a NUL: dst has 2 * len + 1 bytes. */
 void nrs_hex_format(char *dst, const uint8_t *p, size_t len);
@@ -20,8 +20,8 @@ int nrs_hex_parse(const char *s, size_t slen, uint8_t *dst, size_t len) NRS_MUST
 /* RFC 4648 section 4 with padding, and a NUL: dst has NRS_B64_LEN(len) + 1 bytes. */
 void nrs_b64_format(char *dst, const uint8_t *p, size_t len);
 /* Strict: padding required, unused bits zero, nothing else. max = room at dst. */
-int nrs_b64_parse(const char *s, size_t slen, uint8_t *dst, size_t max, size_t *ret_len)
-    NRS_MUST_CHECK;
+int nrs_b64_parse(
+    const char *s, size_t slen, uint8_t *dst, size_t max, size_t *ret_len) NRS_MUST_CHECK;
 
 /* First 100 bits of the hash as "ABCD-EFGH-IJKL-MNOP-QRST" (RFC 4648 base32): 25 bytes with NUL. */
 void nrs_fingerprint_format(char dst[25], const struct nrs_hash *h);
@@ -30,7 +30,8 @@ int nrs_fingerprint_parse(const char *s, char dst[25]) NRS_MUST_CHECK;
 
 /* RFC 4122 text and a NUL: 37 bytes. */
 void nrs_uuid_format(char dst[37], const uint8_t uuid[16]);
-int nrs_uuid_parse(const char *s, size_t len, uint8_t uuid[16]) NRS_MUST_CHECK; /* lower case only */
+int nrs_uuid_parse(
+    const char *s, size_t len, uint8_t uuid[16]) NRS_MUST_CHECK; /* lower case only */
 
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms)? Offset of the first bad byte
  * in *ret_off (may be NULL). */

@@ -5,8 +5,8 @@
 #include <noroshi/err.h>
 #include <noroshi/types.h>
 
-#define NRS_AEAD_KEY 32
-#define NRS_AEAD_TAG 16
+#define NRS_AEAD_KEY	 32
+#define NRS_AEAD_TAG	 16
 #define NRS_WRAPPED_SEED 60 /* nonce 12, ciphertext 32, tag 16 */
 
 /*

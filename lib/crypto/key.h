@@ -20,8 +20,8 @@ struct nrs_pubkey {
 };
 
 /* Fills ret; NRS_EWEAKKEY for non-canonical or small-order points. */
-int nrs_pubkey_init(struct nrs_pubkey *ret, uint8_t alg, const uint8_t *pub, size_t len)
-    NRS_MUST_CHECK;
+int nrs_pubkey_init(
+    struct nrs_pubkey *ret, uint8_t alg, const uint8_t *pub, size_t len) NRS_MUST_CHECK;
 /* The environment's verify(): 0 or NRS_ESIG (also for unknown algorithms). Thread-safe. */
 int nrs_verify(uint8_t alg, const uint8_t *pub, size_t pub_len, const uint8_t *msg,
     size_t msg_len, const uint8_t *sig, size_t sig_len) NRS_MUST_CHECK;
@@ -51,8 +51,8 @@ int nrs_rootkey_hash(const struct nrs_pubkey *k, struct nrs_hash *ret) NRS_MUST_
  * A self-signed X.509 certificate (DER) for TLS, of an Ed25519 key; name is
  * shown, never checked; valid 1970..9999, since only the key is pinned.
  */
-int nrs_tls_cert(struct nrs_seckey *k, const char *name, uint8_t **ret_der, size_t *ret_len)
-    NRS_MUST_CHECK;
+int nrs_tls_cert(struct nrs_seckey *k, const char *name, uint8_t **ret_der,
+    size_t *ret_len) NRS_MUST_CHECK;
 /* The pin: SHA-256 of the DER SubjectPublicKeyInfo of an Ed25519 public key. */
 int nrs_tls_pin(const struct nrs_pubkey *k, struct nrs_hash *ret) NRS_MUST_CHECK;
 

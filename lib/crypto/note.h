@@ -11,8 +11,8 @@
 
 #include "base/buf.h"
 
-#define NRS_NOTE_ED25519 0x01 /* signature type byte: plain note */
-#define NRS_NOTE_COSIGN 0x04  /* cosignature/v1 */
+#define NRS_NOTE_ED25519  0x01 /* signature type byte: plain note */
+#define NRS_NOTE_COSIGN	  0x04 /* cosignature/v1 */
 #define NRS_NOTE_SIGS_MAX 64
 
 /* One signature line of a parsed note; views into the note's bytes. */
@@ -38,8 +38,8 @@ int nrs_note_parse(struct nrs_note *ret, const uint8_t *buf, size_t len,
     struct nrs_detail *d) NRS_MUST_CHECK;
 
 /* id = first 4 bytes of SHA-256(name || 0x0A || type || public key). */
-int nrs_note_keyid(const char *name, uint8_t type, const uint8_t pub[32], uint8_t id[4])
-    NRS_MUST_CHECK;
+int nrs_note_keyid(
+    const char *name, uint8_t type, const uint8_t pub[32], uint8_t id[4]) NRS_MUST_CHECK;
 
 /* Appends the signature line for a raw signature (64 bytes, or 8 + 64 for cosignatures). */
 void nrs_note_add_sig(struct nrs_buf *b, const char *name, const uint8_t id[4],
@@ -56,10 +56,11 @@ int nrs_note_verify(const struct nrs_note *n, const char *name, uint8_t type,
     const uint8_t pub[32], nrs_verify_fn verify, uint64_t *ret_time) NRS_MUST_CHECK;
 
 /* What a cosignature signs: "cosignature/v1" LF "time " T LF text. */
-void nrs_note_cosign_msg(struct nrs_buf *b, uint64_t time_s, const uint8_t *text, size_t len);
+void nrs_note_cosign_msg(
+    struct nrs_buf *b, uint64_t time_s, const uint8_t *text, size_t len);
 
 /* "name+hexid+base64(type || pub)", as verifier keys are written. Appends to b. */
-int nrs_note_vkey(struct nrs_buf *b, const char *name, uint8_t type, const uint8_t pub[32])
-    NRS_MUST_CHECK;
+int nrs_note_vkey(struct nrs_buf *b, const char *name, uint8_t type,
+    const uint8_t pub[32]) NRS_MUST_CHECK;
 
 #endif

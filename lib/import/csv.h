@@ -12,7 +12,7 @@
 
 #include "import/indicator.h"
 
-#define NRS_CSV_COLS 256
+#define NRS_CSV_COLS	  256
 #define NRS_CSV_FIELD_MAX (1u << 20)
 
 struct nrs_csv; /* a streaming reader: feed it pieces, take rows out */
@@ -62,7 +62,8 @@ int nrs_csv_map_parse(const char *text, const struct nrs_csv_row *header,
  * with or without seconds), in the zone that tz_offset_min names for texts without
  * one.
  */
-int nrs_date_parse(struct nrs_str s, int tz_offset_min, struct nrs_wall *ret) NRS_MUST_CHECK;
+int nrs_date_parse(
+    struct nrs_str s, int tz_offset_min, struct nrs_wall *ret) NRS_MUST_CHECK;
 
 /*
  * One row into an indicator (views into the row and into scratch).  defaults
@@ -77,7 +78,7 @@ struct nrs_csv_zone {
 };
 int nrs_csv_indicator(const struct nrs_csv_row *row, const struct nrs_csv_map *map,
     const struct nrs_indicator *defaults, const struct nrs_csv_zone *tz,
-    struct nrs_buf *scratch, struct nrs_indicator *ret, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+    struct nrs_buf *scratch, struct nrs_indicator *ret,
+    struct nrs_detail *d) NRS_MUST_CHECK;
 
 #endif

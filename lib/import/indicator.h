@@ -33,26 +33,27 @@ struct nrs_indicator {
 	struct nrs_wall until;	    /* valid_until; ms 0: none */
 	int confidence;		    /* 0..100, or -1: none */
 	enum nrs_tlp tlp;
-	struct nrs_hash audience;   /* part of the id, so that each sharing has its own */
-	const char *origin;	    /* likewise; created_by_ref is derived from it */
+	struct nrs_hash audience; /* part of the id, so that each sharing has its own */
+	const char *origin;	  /* likewise; created_by_ref is derived from it */
 };
 
-const char *nrs_value_type_name(enum nrs_value_type t); /* "url" "domain-name" "ipv4-addr" ... */
+const char *nrs_value_type_name(
+    enum nrs_value_type t); /* "url" "domain-name" "ipv4-addr" ... */
 int nrs_value_type_parse(const char *s, enum nrs_value_type *ret) NRS_MUST_CHECK;
 /* What the value is, by strict rules for each type; NRS_ESYNTAX with a reason for people. */
-int nrs_value_detect(struct nrs_str v, enum nrs_value_type *ret, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+int nrs_value_detect(
+    struct nrs_str v, enum nrs_value_type *ret, struct nrs_detail *d) NRS_MUST_CHECK;
 /* Is it a well-formed value of this type? */
-int nrs_value_check(enum nrs_value_type t, struct nrs_str v, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+int nrs_value_check(
+    enum nrs_value_type t, struct nrs_str v, struct nrs_detail *d) NRS_MUST_CHECK;
 /* hxxp, [.], (dot), [:] and their kin into plain form. Appends to b. */
 void nrs_value_refang(struct nrs_buf *b, struct nrs_str v);
 /* The other way, for people's eyes. Appends to b. */
 void nrs_value_defang(struct nrs_buf *b, struct nrs_str v);
 
 /* Appends the STIX pattern, e.g. [url:value = 'http://x/'], escaped as section 9.7 asks. */
-int nrs_indicator_pattern(struct nrs_buf *b, enum nrs_value_type t, struct nrs_str v)
-    NRS_MUST_CHECK;
+int nrs_indicator_pattern(
+    struct nrs_buf *b, enum nrs_value_type t, struct nrs_str v) NRS_MUST_CHECK;
 /*
  * The id: "indicator--" and a version 5 UUID under Noroshi's namespace of
  * origin, audience, TLP, pattern and seen; the same submission has the same id.

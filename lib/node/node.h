@@ -21,13 +21,13 @@ struct node;
 /* --- configuration ----------------------------------------------------- */
 
 struct node_peer_config {
-	const char *origin;	     /* us.cert.example; also the name of the peer */
-	const uint8_t *manifest;     /* its manifest 0, a note */
+	const char *origin;	 /* us.cert.example; also the name of the peer */
+	const uint8_t *manifest; /* its manifest 0, a note */
 	size_t manifest_len;
 	const char *const *communities; /* names of communities shared with it */
 	unsigned int ncommunities;
-	bool suspended;	  /* no session, nothing in or out; its log stays */
-	uint8_t ceiling;  /* enum nrs_tlp: strictest marking sent to and taken from it */
+	bool suspended;	 /* no session, nothing in or out; its log stays */
+	uint8_t ceiling; /* enum nrs_tlp: strictest marking sent to and taken from it */
 	uint64_t records_per_s; /* quota on what it sends; 0: none */
 	uint64_t bytes_per_day; /* likewise */
 };
@@ -53,8 +53,8 @@ struct node_config {
 int node_open(struct nrs_env *env, const struct node_config *cfg, bool create,
     struct node **ret, struct nrs_detail *d) NRS_MUST_CHECK;
 /* A new configuration: peers added, removed, suspended, changed. All or nothing. */
-int node_reconfigure(struct node *n, const struct node_config *cfg, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+int node_reconfigure(
+    struct node *n, const struct node_config *cfg, struct nrs_detail *d) NRS_MUST_CHECK;
 /* Refuses new submissions and says BYE to peers; true from node_drained() when nothing is pending. */
 void node_drain(struct node *n);
 bool node_drained(const struct node *n);
@@ -84,9 +84,9 @@ struct node_submit {
 	const char *const *recipients; /* direct: origins of peers, any order */
 	unsigned int nrecipients;
 	uint8_t tlp;
-	uint8_t flags;		  /* NRS_FLAG_URGENT */
+	uint8_t flags; /* NRS_FLAG_URGENT */
 	struct nrs_wall expires;
-	uint8_t *payload;	  /* malloc'd; the node takes it (also on failure) */
+	uint8_t *payload; /* malloc'd; the node takes it (also on failure) */
 	size_t payload_len;
 	/*
 	 * Once: rc 0 and index, durable and signed; NRS_EEXISTS and known[] (nknown
@@ -105,8 +105,8 @@ struct node_submit {
 /* Takes the request; done() comes later, never inside. s stays valid until then. */
 void node_submit(struct node *n, struct node_submit *s);
 /* Would be refused? The same checks without effect; fills d. Direct: recipients known? */
-int node_submit_check(struct node *n, const struct node_submit *s, struct nrs_detail *d)
-    NRS_MUST_CHECK;
+int node_submit_check(
+    struct node *n, const struct node_submit *s, struct nrs_detail *d) NRS_MUST_CHECK;
 
 /* --- communities ------------------------------------------------------- */
 
@@ -126,8 +126,8 @@ struct node_community_opts {
 void node_community_create(struct node *n, const char *name,
     const struct node_community_opts *o, struct node_op *op);
 /* Steward: the next statement, with this peer added or taken out. Unchanged: done(0). */
-void node_community_member(struct node *n, const char *name, const char *peer, bool add,
-    struct node_op *op);
+void node_community_member(
+    struct node *n, const char *name, const char *peer, bool add, struct node_op *op);
 /* The operator accepts statements (in order of epoch; a founding one first): journalled as trusted. */
 void node_statement_accept(struct node *n, const uint8_t *note, size_t len,
     const struct node_config *with_peers, struct node_op *op);
@@ -140,11 +140,12 @@ struct node_clearance {
 	uint8_t tlp;			/* ceiling */
 	const char *const *communities; /* names; NULL: all, direct audiences included */
 	unsigned int ncommunities;
-	bool direct;			/* direct audiences too, when communities is given */
+	bool direct; /* direct audiences too, when communities is given */
 };
 struct node_cursor {
-	uint64_t event; /* the last event of which something was read; 0: from the beginning */
-	uint64_t n;	/* next object within it; NRS_NONE: the event is done */
+	uint64_t
+	    event;  /* the last event of which something was read; 0: from the beginning */
+	uint64_t n; /* next object within it; NRS_NONE: the event is done */
 };
 struct node_reader;
 enum { NODE_READER_IDLE = 1 };
@@ -169,38 +170,39 @@ struct node_cursor node_reader_cursor(const struct node_reader *r);
 /* The newest visible event; a cursor for "from now on". */
 struct node_cursor node_cursor_now(const struct node *n);
 /* The first event at or after a time. */
-int node_cursor_since(struct node *n, struct nrs_wall t, struct node_cursor *ret)
-    NRS_MUST_CHECK;
+int node_cursor_since(
+    struct node *n, struct nrs_wall t, struct node_cursor *ret) NRS_MUST_CHECK;
 
 /* --- looking ----------------------------------------------------------- */
 
 struct node_origin_info {
 	const char *origin;
 	bool own;
-	uint64_t size;		   /* leaves durable here and covered by a verified checkpoint */
-	struct nrs_hash root;	   /* of that size */
+	uint64_t size;	      /* leaves durable here and covered by a verified checkpoint */
+	struct nrs_hash root; /* of that size */
 	uint64_t opened;
 	uint64_t refused;
 	uint64_t checkpoint_size;
-	bool frozen;		   /* evidence of two histories */
-	const char *source;	   /* peer its leaves come from, or NULL */
+	bool frozen;	    /* evidence of two histories */
+	const char *source; /* peer its leaves come from, or NULL */
 };
 struct node_peer_info {
 	const char *name;
-	const char *state;	   /* name of the session's state: "up", "idle", ... */
-	const char *why;	   /* of the last change */
+	const char *state; /* name of the session's state: "up", "idle", ... */
+	const char *why;   /* of the last change */
 	bool suspended;
 	bool dialed;
-	uint64_t lag_records;	   /* entitled to, and not acknowledged by it */
-	uint64_t lag_ms;	   /* age of the oldest of them; 0: none */
-	uint64_t behind_records;   /* its records that we do not hold yet */
+	uint64_t lag_records;	 /* entitled to, and not acknowledged by it */
+	uint64_t lag_ms;	 /* age of the oldest of them; 0: none */
+	uint64_t behind_records; /* its records that we do not hold yet */
 	uint64_t rx_bytes, tx_bytes, rx_records, tx_records, refused_in, refused_out;
-	int64_t clock_ms;	   /* its clock minus ours at HELLO */
-	uint64_t up_since_ms;	   /* wall; 0: not up */
+	int64_t clock_ms;     /* its clock minus ours at HELLO */
+	uint64_t up_since_ms; /* wall; 0: not up */
 	unsigned int version;
-	const char *const *communities; /* shared by both sides' view; valid until the next call */
+	const char *const
+	    *communities; /* shared by both sides' view; valid until the next call */
 	unsigned int ncommunities;
-	unsigned int nconfigured;  /* communities configured here for it */
+	unsigned int nconfigured; /* communities configured here for it */
 };
 struct node_community_info {
 	const char *name;
@@ -208,7 +210,7 @@ struct node_community_info {
 	const char *founder;
 	uint32_t epoch;
 	uint8_t ceiling;
-	bool trusted;		   /* accepted by the operator; else pending */
+	bool trusted; /* accepted by the operator; else pending */
 	bool member, steward, frozen, history, exercise;
 	uint8_t onward;
 	unsigned int nmembers;
@@ -222,16 +224,16 @@ struct node_counts {
 	uint64_t readers;
 };
 /* Calls each() for every one; non-zero ends the walk. */
-void node_origins(struct node *n, int (*each)(void *arg, const struct node_origin_info *i),
-    void *arg);
-void node_peers(struct node *n, int (*each)(void *arg, const struct node_peer_info *i),
-    void *arg);
-void node_communities(struct node *n,
-    int (*each)(void *arg, const struct node_community_info *i), void *arg);
+void node_origins(
+    struct node *n, int (*each)(void *arg, const struct node_origin_info *i), void *arg);
+void node_peers(
+    struct node *n, int (*each)(void *arg, const struct node_peer_info *i), void *arg);
+void node_communities(
+    struct node *n, int (*each)(void *arg, const struct node_community_info *i), void *arg);
 void node_counts(const struct node *n, struct node_counts *ret);
 /* Refusals by code, as (error name, count). */
-void node_refusals(const struct node *n, int (*each)(void *arg, const char *name, uint64_t count),
-    void *arg);
+void node_refusals(const struct node *n,
+    int (*each)(void *arg, const char *name, uint64_t count), void *arg);
 /* Dial this peer now, whatever the back-off says. NRS_EUNKNOWN. */
 int node_peer_kick(struct node *n, const char *peer) NRS_MUST_CHECK;
 

@@ -18,8 +18,8 @@
 
 /* One object of the bundle; views into the payload, as written there. */
 struct nrs_stix_object {
-	unsigned int n;		/* position in the bundle, from 0 */
-	struct nrs_str json;	/* the object's bytes, braces included */
+	unsigned int n;	     /* position in the bundle, from 0 */
+	struct nrs_str json; /* the object's bytes, braces included */
 	struct nrs_str type;
 	struct nrs_str id;
 	struct nrs_str created;	 /* empty for objects that have none (SCOs) */
@@ -32,7 +32,7 @@ struct nrs_stix_object {
 struct nrs_bundle {
 	uint8_t uuid[NRS_UUID_LEN]; /* of "bundle--UUID" */
 	unsigned int n;		    /* objects */
-	uint8_t tlp_max;	    /* strictest of all, or NRS_TLP_UNMARKED when none is marked */
+	uint8_t tlp_max; /* strictest of all, or NRS_TLP_UNMARKED when none is marked */
 };
 
 /*
