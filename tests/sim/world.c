@@ -625,8 +625,8 @@ crash_somehow(struct sim *s, struct snode *n)
 		uint8_t proto, steps;
 	} targets[] = { { PROTO_RECORDS, 2 }, { PROTO_LEAVES, 2 }, { PROTO_CHECKPOINT, 2 },
 		{ PROTO_STATEMENT, 2 }, { PROTO_FIRST, 2 }, { PROTO_FIRST, 2 },
-		{ PROTO_ROLL, 7 }, { PROTO_ROLL, 7 }, { PROTO_CACHE, 4 },
-		{ PROTO_KEEPER, 2 } };
+		{ PROTO_ROLL, 7 }, { PROTO_ROLL, 7 }, { PROTO_CACHE, 5 },
+		{ PROTO_CACHE, 5 }, { PROTO_KEEPER, 2 } };
 	unsigned int i;
 
 	if (rng_chance(&s->rng, 1, 3)) {
