@@ -1,15 +1,16 @@
-"""A federation under test: the nodes of tools/federation, and a client of the control protocol (docs/CONTROL.md)."""
+"""A federation under test: the nodes of tools/federation, asked over their control sockets."""
 import importlib.machinery
 import importlib.util
 import json
 import os
 import pathlib
-import socket
-import struct
 import subprocess
 import sys
 import time
 import uuid
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from noroshi_ctl import Ctl, CtlError  # noqa: E402,F401  (CtlError is for those who import this)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -18,86 +19,6 @@ _loader = importlib.machinery.SourceFileLoader("federation", str(ROOT / "tools" 
 sys.dont_write_bytecode = True
 federation = importlib.util.module_from_spec(importlib.util.spec_from_loader("federation", _loader))
 _loader.exec_module(federation)
-
-
-class Refused(Exception):
-    """The daemon's own answer that it will not."""
-
-    def __init__(self, error):
-        super().__init__(f"{error.get('code')}: {error.get('why') or error.get('what')}")
-        self.code = error.get("code")
-        self.error = error
-
-
-class Ctl:
-    """One connection to a control socket."""
-
-    def __init__(self, path, timeout=60.0):
-        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.s.settimeout(timeout)
-        self.s.connect(str(path))
-
-    def close(self):
-        self.s.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def _read(self, n):
-        out = bytearray()
-        while len(out) < n:
-            piece = self.s.recv(min(1 << 20, n - len(out)))
-            if not piece:
-                raise ConnectionError("the daemon closed the connection")
-            out += piece
-        return bytes(out)
-
-    def frame(self):
-        length, kind = struct.unpack(">Ic", self._read(5))
-        return kind.decode(), self._read(length)
-
-    def send(self, cmd, attach=None, **members):
-        req = dict(v=1, cmd=cmd, **members)
-        if attach is not None:
-            req["attach"] = True
-        body = json.dumps(req).encode()
-        out = struct.pack(">Ic", len(body), b"J") + body
-        if attach is not None:
-            out += struct.pack(">Ic", len(attach), b"B") + attach
-        self.s.sendall(out)
-
-    def answer(self):
-        kind, body = self.frame()
-        if kind != "J":
-            raise ValueError(f"a {kind} frame where an answer was due")
-        answer = json.loads(body)
-        if "error" in answer:
-            raise Refused(answer["error"])
-        if answer.get("attach"):
-            answer["attached"] = self.frame()[1]
-        return answer
-
-    def ask(self, cmd, attach=None, **members):
-        self.send(cmd, attach, **members)
-        return self.answer()
-
-    def stream(self, cmd, **members):
-        """Lines of a stream as decoded JSON; self.end is the closing answer."""
-        self.send(cmd, **members)
-        self.end = None
-        while True:
-            kind, body = self.frame()
-            if kind == "L":
-                for line in body.splitlines():
-                    yield json.loads(line)
-                continue
-            self.end = json.loads(body)
-            if "error" in self.end:
-                raise Refused(self.end["error"])
-            return
 
 
 class Fed:
@@ -122,6 +43,14 @@ class Fed:
     def down(self):
         for n in self.nodes.values():
             federation.stop(n, 15)
+        for n in self.nodes.values():
+            log = n.dir / "log"
+            if not log.exists():
+                continue
+            said = [l for l in log.read_text(errors="replace").splitlines()
+                    if "Sanitizer" in l or "runtime error:" in l]
+            if said:
+                raise AssertionError(f"{log}: {len(said)} reports of a sanitizer; {said[0]}")
 
     def __enter__(self):
         return self.up()
@@ -133,11 +62,11 @@ class Fed:
         federation.wait(self.base)
 
     def ctl(self, name, **kw):
-        return Ctl(self.nodes[name].sock, **kw)
+        return Ctl(str(self.nodes[name].sock), **kw)
 
     def status(self, name):
         with self.ctl(name) as c:
-            return c.ask("status")
+            return c.call("status")
 
     def events(self, name, start="0"):
         """Everything a node shows after a cursor, heartbeats left out."""
