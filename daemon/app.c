@@ -37,6 +37,14 @@
 #define DRAIN_SECONDS 10
 #define TICK_SECONDS  5
 
+/* What the code of an error adds to its text: nothing, where errno's says it all. */
+static const char *
+code_text(int rc)
+{
+	return rc == NRS_EIO || rc == NRS_EPERM || rc == NRS_ENOTFOUND ? ""
+								       : nrs_strerror(rc);
+}
+
 static const int app_signals[APP_SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
 
 /* --- the engine's turn ------------------------------------------------------- */
@@ -240,7 +248,8 @@ reload_apply(struct app *a, struct conf *next, struct conf_err *e)
 	}
 	if (strcmp(old->log, next->log) != 0 &&
 	    (rc = log_open(next->log, next->log_level)) != 0)
-		(void)nrs_fail(&d, rc, 0, "log %s cannot be opened", next->log);
+		(void)nrs_fail(&d, rc, 0, "log %s cannot be opened: %s", next->log,
+		    rc == NRS_EIO ? strerror(errno) : nrs_strerror(rc));
 	if (rc == 0 && (rc = node_reconfigure(a->node, &nc, &d)) != 0 &&
 	    strcmp(old->log, next->log) != 0)
 		(void)!log_open(old->log, old->log_level);
@@ -415,7 +424,9 @@ app_start(struct app *a, bool allow_root)
 	if ((rc = app_lock_data(a)) != 0 || (rc = app_check_keys(a)) != 0)
 		return rc;
 	if ((rc = start_keeper(a, &d)) != 0) {
-		log_error("keeper", "%s (%s)", d.text, nrs_strerror(rc));
+		log_error("keeper", "%s%s%s", d.text,
+		    d.text[0] != '\0' && code_text(rc)[0] != '\0' ? ": " : "",
+		    d.text[0] != '\0' ? code_text(rc) : nrs_strerror(rc));
 		return app_exit_code(rc);
 	}
 	if ((rc = app_load_tls(a)) != 0)
@@ -425,8 +436,10 @@ app_start(struct app *a, bool allow_root)
 		return EX_OSERR;
 	}
 	if ((rc = make_parts(a, &d)) != 0) {
-		log_error("daemon", "%s%s%s (%s)", d.path, d.path[0] != '\0' ? ": " : "",
-		    d.text[0] != '\0' ? d.text : "cannot start", nrs_strerror(rc));
+		log_error("daemon", "%s%s%s%s%s", d.path, d.path[0] != '\0' ? ": " : "",
+		    d.text[0] != '\0' ? d.text : "cannot start",
+		    d.text[0] == '\0' || code_text(rc)[0] != '\0' ? ": " : "",
+		    d.text[0] == '\0' ? nrs_strerror(rc) : code_text(rc));
 		return app_exit_code(rc);
 	}
 	return EX_OK;
@@ -501,8 +514,9 @@ app_run(struct conf *c, bool allow_root)
 	a.started = loop_wall();
 	nrs_fingerprint_format(a.fingerprint, &c->m.hash);
 	if ((rc = log_open(c->log, c->log_level)) != 0)
-		log_error(
-		    "daemon", "log %s cannot be opened: %s", c->log, nrs_strerror(rc));
+		log_error("daemon", "%s:%u: log %s cannot be opened: %s",
+		    c->node_where.file, c->node_where.line, c->log,
+		    rc == NRS_EIO ? strerror(errno) : nrs_strerror(rc));
 	rc = rc != 0 ? EX_CONFIG : app_start(&a, allow_root);
 	if (rc == 0) {
 		log_notice("daemon", "%s serves, %u peers, fingerprint %s, sandbox %s",

@@ -100,8 +100,12 @@ app_lock_data(struct app *a)
 	int fd;
 
 	if (mkdir(data, 0700) != 0 && errno != EEXIST) {
-		log_error("daemon", "data directory %s: %s", data, strerror(errno));
-		return EX_IOERR;
+		log_error("daemon",
+		    "%s:%u: data directory %s cannot be made: %s; make it, for the daemon's "
+		    "user alone",
+		    a->conf->node_where.file, a->conf->node_where.line, data,
+		    strerror(errno));
+		return errno == ENOENT || errno == EACCES ? EX_CONFIG : EX_IOERR;
 	}
 	if ((size_t)snprintf(path, sizeof(path), "%s/lock", data) >= sizeof(path))
 		return EX_CONFIG;

@@ -15,6 +15,8 @@ enum token { T_END, T_WORD, T_STRING, T_OPEN, T_CLOSE, T_EQUALS, T_OTHER };
 
 struct lex {
 	const char *p, *end;
+	char *blank; /* the text, writable: comments become blanks; or NULL */
+	size_t len;
 	unsigned int line;
 	const char *word;
 	size_t word_len;
@@ -37,19 +39,33 @@ at(const struct lex *l, const char *s)
 }
 
 static void
+blank_since(struct lex *l, const char *from)
+{
+	for (; l->blank != NULL && from < l->p; from++)
+		if (*from != '\n')
+			l->blank[from - (l->end - l->len)] = ' ';
+}
+
+static void
 skip_blank(struct lex *l)
 {
+	const char *from;
+
 	while (l->p < l->end) {
+		from = l->p;
 		if (strchr(" \t\r\n", *l->p) != NULL && *l->p != '\0') {
 			step(l);
 		} else if (*l->p == '#' || at(l, "//")) {
 			while (l->p < l->end && *l->p != '\n')
 				l->p++;
+			blank_since(l, from);
 		} else if (at(l, "/*")) {
 			while (l->p < l->end && !at(l, "*/"))
 				step(l);
-			if (l->p < l->end)
-				l->p += 2;
+			if (l->p == l->end)
+				return; /* no end: libConfuse says so */
+			l->p += 2;
+			blank_since(l, from);
 		} else {
 			return;
 		}
@@ -150,7 +166,7 @@ skip_value(struct lex *l)
 int
 conf_stmts_scan(struct conf_stmts *ret, const char *text, size_t len)
 {
-	struct lex l = { .p = text, .end = text + len, .line = 1 };
+	struct lex l = { .p = text, .end = text + len, .len = len, .line = 1 };
 	int section = -1, head = -1, rc = 0;
 	enum token t;
 
@@ -177,6 +193,18 @@ conf_stmts_scan(struct conf_stmts *ret, const char *text, size_t len)
 	if (rc != 0)
 		conf_stmts_fini(ret);
 	return rc;
+}
+
+/* libConfuse counts the line after a comment twice, so it gets to see none. */
+void
+conf_comments_blank(char *text, size_t len)
+{
+	struct lex l = {
+		.p = text, .end = text + len, .blank = text, .len = len, .line = 1
+	};
+
+	while (next(&l) != T_END)
+		;
 }
 
 void

@@ -6,6 +6,8 @@
  * Included files are read one after another, in the order of their names, and
  * may not include others: a stanza stands where its file says, and nowhere else.
  */
+#include <sys/stat.h>
+
 #include <confuse.h>
 #include <errno.h>
 #include <glob.h>
@@ -321,6 +323,7 @@ static char *
 read_text(struct parse *p, size_t *ret_len)
 {
 	FILE *fp = fopen(p->file, "re");
+	struct stat st;
 	char *text = NULL;
 	size_t n;
 
@@ -328,6 +331,9 @@ read_text(struct parse *p, size_t *ret_len)
 		conf_error(p->e, p->file, 0, "%s", strerror(errno));
 		return NULL;
 	}
+	if (fstat(fileno(fp), &st) == 0 && S_ISREG(st.st_mode) &&
+	    (st.st_mode & S_IWOTH) != 0)
+		conf_error(p->e, p->file, 0, "everybody may write it; chmod o-w it");
 	if ((text = malloc(FILE_MAX + 1)) == NULL) {
 		fclose(fp);
 		conf_error(p->e, p->file, 0, "%s", nrs_strerror(NRS_ENOMEM));
@@ -410,6 +416,7 @@ parse_file(struct conf *c, const char *path, bool included, struct conf_err *e)
 		return 0; /* said */
 	}
 	rc = conf_stmts_scan(&p.stmts, text, len);
+	conf_comments_blank(text, len);
 	if (rc == 0)
 		rc = parse_text(&p, text, len);
 	conf_stmts_fini(&p.stmts);
@@ -418,7 +425,7 @@ parse_file(struct conf *c, const char *path, bool included, struct conf_err *e)
 	return rc;
 }
 
-/* A pattern that nothing fits is fine: conf.d/ fills later. */
+/* A pattern that nothing fits is fine: conf.d/ fills later.  A name is not. */
 static int
 parse_include(struct conf *c, const char *pattern, struct conf_err *e)
 {
@@ -432,7 +439,8 @@ parse_include(struct conf *c, const char *pattern, struct conf_err *e)
 		globfree(&g);
 		return rc;
 	case GLOB_NOMATCH:
-		return 0;
+		return strpbrk(pattern, "*?[") != NULL ? 0
+						       : parse_file(c, pattern, true, e);
 	case GLOB_NOSPACE:
 		return NRS_ENOMEM;
 	default:

@@ -104,6 +104,8 @@ struct conf_stmts {
 };
 int conf_stmts_scan(struct conf_stmts *ret, const char *text, size_t len) NRS_MUST_CHECK;
 void conf_stmts_fini(struct conf_stmts *s);
+/* In place; lines stay where they are. */
+void conf_comments_blank(char *text, size_t len);
 /* Number of the nth (from 0) section of that name, or -1. */
 int conf_stmts_section(const struct conf_stmts *s, const char *name, unsigned int nth);
 /* Line of the nth option of that name in the section, or 0. */

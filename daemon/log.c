@@ -95,7 +95,10 @@ log_open(const char *target, enum nrs_level max)
 		if ((path = strdup(target)) == NULL)
 			return NRS_ENOMEM;
 		if ((fd = open_file(path)) < 0) {
+			int e = errno;
+
 			free(path);
+			errno = e;
 			return NRS_EIO;
 		}
 	} else if (strcmp(target, "syslog") == 0) {
@@ -116,14 +119,19 @@ log_open(const char *target, enum nrs_level max)
 void
 log_reopen(void)
 {
-	int fd;
+	int fd, e = 0;
 
 	pthread_mutex_lock(&state.lock);
 	if (state.path != NULL && (fd = open_file(state.path)) >= 0) {
 		close(state.fd);
 		state.fd = fd;
+	} else if (state.path != NULL) {
+		e = errno;
 	}
 	pthread_mutex_unlock(&state.lock);
+	if (e != 0)
+		log_error("log", "cannot be opened again: %s; going on in the old file",
+		    strerror(e));
 }
 
 void

@@ -217,8 +217,11 @@ listen_fd(const struct conf_listen *cl, struct nrs_detail *d)
 		return -1;
 	}
 	if ((fd = bind_one(ai)) < 0)
-		nrs_fail(d, NRS_EIO, cl->where.line, "%s:%u: cannot listen on %s: %s",
-		    cl->where.file, cl->where.line, cl->address, strerror(errno));
+		nrs_fail(d, NRS_EIO, cl->where.line, "%s:%u: cannot listen on %s: %s%s",
+		    cl->where.file, cl->where.line, cl->address, strerror(errno),
+		    errno == EADDRINUSE		 ? "; \"ss -ltnp\" tells by whom"
+			: errno == EADDRNOTAVAIL ? "; \"ip address\" tells what is here"
+						 : "");
 	freeaddrinfo(ai);
 	return fd;
 }

@@ -60,14 +60,23 @@ read_upto(int fd, size_t max, struct nrs_buf *b)
 	return got > max ? NRS_ELIMIT : 0;
 }
 
+/* Who may write the directory may put other keys there. */
 static int
-open_in(const char *dir, const char *name)
+open_in(const char *dir, const char *name, struct nrs_detail *d)
 {
 	int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
 	int fd, e;
 
 	if (dirfd < 0)
 		return -1;
+	if (fstat(dirfd, &st) == 0 && (st.st_mode & 022) != 0) {
+		(void)nrs_fail(
+		    d, NRS_EPERM, 0, "others may write into %s: chmod 700 it", dir);
+		close(dirfd);
+		errno = EPERM;
+		return -1;
+	}
 	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	e = errno;
 	close(dirfd);
@@ -79,12 +88,17 @@ int
 secret_read(
     const char *dir, const char *name, size_t max, struct nrs_buf *b, struct nrs_detail *d)
 {
-	int fd = open_in(dir, name);
-	int rc;
+	int fd, rc;
 
+	fd = open_in(dir, name, d);
+	if (fd < 0 && errno == EPERM)
+		return NRS_EPERM;
+	if (fd < 0 && errno == ENOENT)
+		return nrs_fail(d, NRS_ENOTFOUND, 0,
+		    "%s/%s is missing: restore it from the backup of the keys", dir, name);
 	if (fd < 0)
-		return nrs_fail(d, errno == ENOENT ? NRS_ENOTFOUND : NRS_EIO, 0,
-		    "%s/%s: %s", dir, name, strerror(errno));
+		return nrs_fail(d, errno == EACCES ? NRS_EPERM : NRS_EIO, 0, "%s/%s: %s",
+		    dir, name, strerror(errno));
 	rc = check_private(fd, dir, name, d);
 	if (rc == 0 && (rc = read_upto(fd, max, b)) != 0)
 		(void)nrs_fail(d, rc, 0, "%s/%s: %s", dir, name, nrs_strerror(rc));
@@ -143,7 +157,9 @@ secret_check_no_root(const char *dir, const struct nrs_manifest *m, struct nrs_d
 	int rc = 0;
 
 	if (dp == NULL)
-		return nrs_fail(d, NRS_EIO, 0, "%s: %s", dir, strerror(errno));
+		return nrs_fail(d, errno == ENOENT ? NRS_ENOTFOUND : NRS_EIO, 0,
+		    "%s: %s; it must be there for the daemon's user: see node { keys, data }",
+		    dir, strerror(errno));
 	while (rc == 0 && (e = readdir(dp)) != NULL)
 		if (file_is_root_key(dirfd(dp), e->d_name, m))
 			rc = nrs_fail(d, NRS_EPERM, 0,

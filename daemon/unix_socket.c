@@ -40,8 +40,8 @@ unix_listen(const char *path, mode_t mode, gid_t group, int *ret_fd, struct nrs_
 	strcpy(sun.sun_path, path);
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode))
-			return nrs_fail(
-			    d, NRS_EEXISTS, 0, "%s is there, and is no socket", path);
+			return nrs_fail(d, NRS_EEXISTS, 0,
+			    "%s is there, and is no socket: remove it", path);
 		if (alive(&sun))
 			return nrs_fail(
 			    d, NRS_ELOCKED, 0, "%s is in use by another process", path);
@@ -53,7 +53,8 @@ unix_listen(const char *path, mode_t mode, gid_t group, int *ret_fd, struct nrs_
 	if (bind(fd, (const struct sockaddr *)&sun, sizeof(sun)) != 0 ||
 	    (group != (gid_t)-1 && lchown(path, (uid_t)-1, group) != 0) ||
 	    chmod(path, mode) != 0 || listen(fd, BACKLOG) != 0) {
-		nrs_fail(d, NRS_EIO, 0, "cannot listen at %s: %s", path, strerror(errno));
+		nrs_fail(d, NRS_EIO, 0, "cannot listen at %s: %s%s", path, strerror(errno),
+		    errno == ENOENT ? "; make that directory" : "");
 		close(fd);
 		return NRS_EIO;
 	}

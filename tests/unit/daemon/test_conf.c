@@ -257,6 +257,11 @@ test_nul_and_size(void **state)
 	assert_non_null(strstr(e.text, "NUL"));
 	assert_int_equal(conf_load("/nonexistent/x.conf", &c, &e), NRS_ESYNTAX);
 	assert_non_null(strstr(e.text, "/nonexistent/x.conf: No such file"));
+	put_main(base);
+	assert_int_equal(chmod(main_file, 0666), 0);
+	assert_int_equal(conf_load(main_file, &c, &e), NRS_ESYNTAX);
+	assert_non_null(strstr(e.text, "chmod o-w"));
+	assert_int_equal(chmod(main_file, 0644), 0);
 }
 
 static void
