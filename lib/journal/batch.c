@@ -176,7 +176,7 @@ nrs_journal_put(struct nrs_journal *j, uint8_t type, uint8_t flags,
 
 	if (j->phase == JPHASE_FAILED || type == 0 || type >= NRS_J__MAX ||
 	    type == NRS_J_STATE || type == NRS_J_COMMIT ||
-	    (flags & ~(type == NRS_J_RECORD ? NRS_JRECORD_RAW : 0)) != 0)
+	    (flags & ~nrs_jframe_flags(type)) != 0)
 		return NRS_EINTERNAL;
 	for (i = 0; i < nparts; i++) {
 		if (parts[i].len > NRS_JFRAME_MAX - len)

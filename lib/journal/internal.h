@@ -50,6 +50,9 @@ void nrs_jkey_encode(uint8_t out[JKEY_FILE], uint32_t seg, const uint8_t wrapped
 int nrs_jkey_decode(
     const uint8_t *p, size_t len, uint32_t seg, uint8_t wrapped[JWRAPPED]) NRS_MUST_CHECK;
 
+/* The flags that a type may have. */
+uint8_t nrs_jframe_flags(uint8_t type);
+
 /*
  * Frame CRCs begin with the salt, so its CRC is all that is kept of it.  seal
  * writes header and padding around a body that stands at p + JFRAME_HEAD.

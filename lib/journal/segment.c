@@ -125,6 +125,14 @@ body_crc(uint32_t salt_crc, uint64_t batch, const uint8_t *body, uint32_t len)
 	return nrs_crc32c(nrs_crc32c(salt_crc, b, sizeof(b)), body, len);
 }
 
+uint8_t
+nrs_jframe_flags(uint8_t type)
+{
+	if (type == NRS_J_RECORD)
+		return NRS_JRECORD_RAW;
+	return type == NRS_J_CHECKPOINT ? NRS_JCHECKPOINT_RIVAL : 0;
+}
+
 void
 nrs_jframe_seal(uint8_t *p, uint32_t salt_crc, uint8_t type, uint8_t flags, uint32_t len,
     uint64_t batch)
@@ -150,8 +158,7 @@ nrs_jhead_decode(struct nrs_jhead *ret, const uint8_t p[JFRAME_HEAD], uint32_t s
 	if (p[0] == 0 || nrs_get_u16(p + 2) != 0 || ret->len > NRS_JFRAME_MAX ||
 	    ret->batch == 0 || nrs_get_u32(p + 16) != head_crc(p, salt_crc))
 		return NRS_ECORRUPT;
-	if (ret->type >= NRS_J__MAX ||
-	    (ret->flags & ~(ret->type == NRS_J_RECORD ? NRS_JRECORD_RAW : 0)) != 0)
+	if (ret->type >= NRS_J__MAX || (ret->flags & ~nrs_jframe_flags(ret->type)) != 0)
 		return NRS_EVERSION;
 	return 0;
 }

@@ -215,11 +215,11 @@ put_control(struct run *r, uint64_t index, struct nrs_str doc)
 }
 
 static int
-put_checkpoint(struct run *r)
+put_checkpoint(struct run *r, uint8_t flags)
 {
 	struct nrs_str parts[2] = { { r->o->id.b, NRS_HASH_LEN }, r->w.checkpoint };
 
-	return nrs_journal_put(r->node->journal, NRS_J_CHECKPOINT, 0, parts, 2, NULL);
+	return nrs_journal_put(r->node->journal, NRS_J_CHECKPOINT, flags, parts, 2, NULL);
 }
 
 static int
@@ -246,7 +246,7 @@ keep_run(struct run *r)
 		rc = put_sealed(r, index - n, n);
 	if (rc != 0 || r->cp.size != r->o->put.size || r->cp.size == r->o->cp.size)
 		return rc;
-	rc = put_checkpoint(r);
+	rc = put_checkpoint(r, 0);
 	if (rc == 0)
 		rc = origin_apply_checkpoint(r->o, r->w.checkpoint.p, r->w.checkpoint.len);
 	return rc;
@@ -266,7 +266,8 @@ freeze(struct run *r)
 	    (unsigned long long)o->put.size, (unsigned long long)o->cp.size,
 	    (unsigned long long)r->cp.size,
 	    r->other_manifest ? " with another manifest 0" : "");
-	if (put_checkpoint(r) == 0)
+	/* Marked, because replay could make nothing of it: it fits no tree that is held. */
+	if (put_checkpoint(r, NRS_JCHECKPOINT_RIVAL) == 0)
 		node_put_done(n);
 }
 

@@ -447,6 +447,10 @@ on_checkpoint(struct node *n, const struct nrs_jframe *f)
 	o = origin_find(n, &id);
 	if (r.err != 0 || o == NULL)
 		return NRS_EUNKNOWN;
+	if ((f->flags & NRS_JCHECKPOINT_RIVAL) != 0) {
+		o->frozen = true;
+		return 0;
+	}
 	return origin_apply_checkpoint(o, note.p, note.len);
 }
 
