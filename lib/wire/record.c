@@ -53,13 +53,19 @@ wire_record_decode(struct wire_record *ret, const void *p, size_t len)
 		return r.err;
 	if (sigs_len > NRS_SIGBLOCK_MAX || data_len > DATA_MAX)
 		return NRS_ELIMIT;
-	if (ret->flags & ~WIRE_RECORD_RAW)
+	if (ret->flags > WIRE_RECORD_HEADER) /* raw and header only: nothing is raw */
 		return NRS_ERESERVED;
+	if (ret->flags == WIRE_RECORD_HEADER && data_len != 0)
+		return NRS_ERANGE;
 	if (ret->index > INT64_MAX)
 		return NRS_ERANGE;
 	ret->header = nrs_rd_bytes(&r, NRS_HEADER_LEN).p;
 	ret->sigs = nrs_rd_bytes(&r, sigs_len);
-	ret->salt = nrs_rd_bytes(&r, NRS_SALT_LEN).p;
+	ret->salt = r.p;
+	if (ret->flags == WIRE_RECORD_HEADER)
+		nrs_rd_zero(&r, NRS_SALT_LEN);
+	else
+		ret->salt = nrs_rd_bytes(&r, NRS_SALT_LEN).p;
 	ret->data = nrs_rd_bytes(&r, data_len);
 	if (r.err != 0)
 		return r.err;
