@@ -16,12 +16,7 @@
 struct audience *
 audience_find(const struct origin *o, const struct nrs_hash *id)
 {
-	struct audience *a;
-
-	TAILQ_FOREACH(a, &o->audiences, link)
-		if (memcmp(a->id.b, id->b, sizeof(id->b)) == 0)
-			return a;
-	return NULL;
+	return nrs_map_find(o->audience_by_id, id->b);
 }
 
 int
@@ -87,7 +82,10 @@ audience_add(
 	/* while STATE is decoded the length is not known yet */
 	if (!o->node->rebuild && o->pos != NULL)
 		err = audience_open_cache(a);
+	if (err == 0)
+		err = nrs_map_set(o->audience_by_id, a->id.b, a, NULL);
 	if (err != 0) {
+		nrs_array_free(a->index);
 		free(a);
 		return err;
 	}
@@ -394,7 +392,9 @@ audience_apply_record(struct audience *a, const struct nrs_header *h,
 		a->base = h->seq;
 	a->next = h->seq + 1;
 	a->head = link;
-	a->epoch = h->epoch;
+	/* one that was refused may have gone back: what follows may not */
+	if (h->epoch > a->epoch)
+		a->epoch = h->epoch;
 	a->newest_index = index;
 	if (refused)
 		o->refused++;

@@ -16,8 +16,9 @@
 
 #include "stix/scan.h"
 
-#define LEAF_TIME (30 * SECOND)
-#define JOBS_MAX  256u
+#define LEAF_TIME   (30 * SECOND)
+#define JOBS_MAX    256u
+#define DROPPED_MAX (64u << 20) /* bytes that only jobs still hold: then no new ones */
 
 enum rec_state {
 	REC_WAIT, /* for its leaf, or for a free job */
@@ -33,6 +34,7 @@ struct rec {
 	enum rec_state state;
 	struct nrs_mono since;
 	uint8_t *item; /* owned; w has views into it */
+	size_t len;
 	struct wire_record w;
 	struct nrs_header h;
 	uint64_t cost;
@@ -55,6 +57,7 @@ struct ingest {
 	unsigned int jobs;
 	bool starved;		   /* a record waits for one of them to end */
 	TAILQ_HEAD(, rec) dropped; /* their jobs still run */
+	uint64_t dropped_bytes;
 };
 
 static void
@@ -63,6 +66,12 @@ rec_free(struct rec *r)
 	nrs_direct_fini(&r->direct);
 	free(r->item);
 	free(r);
+}
+
+static bool
+header_only(const struct rec *r)
+{
+	return r->w.flags == WIRE_RECORD_HEADER;
 }
 
 /* --- the job ------------------------------------------------------------------ */
@@ -128,9 +137,9 @@ rec_run(struct nrs_job *job)
 		return;
 	}
 	r->err = check_signed(r, dg);
-	if (r->err == 0)
+	if (r->err == 0 && !header_only(r))
 		r->err = check_payload(r, dg, &payload);
-	if (r->err == 0)
+	if (r->err == 0 && !header_only(r))
 		check_content(r, payload);
 	free(payload);
 	nrs_digest_free(dg);
@@ -158,7 +167,7 @@ put_refused(struct node *n, const struct rec *r, int why, uint64_t *ret_pos)
 	};
 
 	nrs_put_u64(head, r->w.index);
-	head[8] = 2;
+	head[8] = header_only(r) ? 1 : 2;
 	head[9] = 0;
 	nrs_put_u16(head + 10, (uint16_t)nrs_err_wire(why));
 	nrs_put_u32(head + 12, (uint32_t)r->w.sigs.len);
@@ -251,6 +260,16 @@ check_chain(struct node *n, const struct rec *r)
 
 	if (NRS_PLANTED(REORDER_CHAIN))
 		return 0;
+	/*
+	 * Each record has its own leaf: a chain goes up in the log, and by no more
+	 * than the log does.  Without that a gap could be of any size.
+	 */
+	if (next > 0 &&
+	    (a->newest_index >= r->w.index ||
+		r->h.seq - (next - 1) > r->w.index - a->newest_index))
+		return NRS_ECHAIN;
+	if (r->h.seq >= r->w.index)
+		return NRS_ECHAIN;
 	if (r->h.seq == next)
 		return nrs_hash_eq(&r->h.prev, next == 0 ? &zero : &a->head) ? 0
 									     : NRS_ECHAIN;
@@ -297,6 +316,9 @@ check_audience(struct node *n, const struct rec *r)
 		return NRS_EUNKNOWN;
 	if (r->h.epoch > community_epoch(cm))
 		return NRS_EEPOCH;
+	/* Back to an epoch of more, or of other, members: no honest origin does that. */
+	if (r->h.epoch < c->audience->epoch)
+		return NRS_EORDER;
 	rc = audience_entitled(n, c->audience, &r->h, NULL);
 	if (rc == 0 && !community_member_at(cm, r->h.epoch, c->origin->name))
 		rc = NRS_EMEMBER;
@@ -387,6 +409,7 @@ apply_one(struct node *n, struct chain *c)
 
 	if (rc == 0 && r->h.seq < sync_next(c)) {
 		held_already(n, r);
+		sync_unhold(f, r->len);
 		rec_free(chain_pop(c));
 		sync_return(f, cost);
 		return true;
@@ -397,7 +420,7 @@ apply_one(struct node *n, struct chain *c)
 		return give_up(r, rc);
 	rc = check_audience(n, r);
 	if (rc == 0)
-		rc = check_policy(r);
+		rc = header_only(r) ? NRS_ECEILING : check_policy(r);
 	if (rc == NRS_ENOMEM || rc == NRS_EEPOCH)
 		return give_up(r, rc);
 	/* Without its list a direct audience has no chain that could go on. */
@@ -407,9 +430,12 @@ apply_one(struct node *n, struct chain *c)
 		if (rc != 0)
 			return give_up(r, rc);
 	}
-	if (rc != 0)
+	if (header_only(r)) /* its own choice: it need not be told */
+		node_count_refusal(n, rc);
+	else if (rc != 0)
 		refuse(r, rc);
 	keep(n, r, rc);
+	sync_unhold(f, r->len);
 	rec_free(chain_pop(c));
 	f->session->peer->info.rx_records++;
 	sync_progress(f);
@@ -437,6 +463,7 @@ rec_job_done(struct nrs_job *job)
 	n->ingest->jobs--;
 	if (c == NULL) {
 		TAILQ_REMOVE(&n->ingest->dropped, r, link);
+		n->ingest->dropped_bytes -= r->len;
 		rec_free(r);
 		unstarve(n);
 		return;
@@ -488,7 +515,7 @@ ingest_chain_run(struct node *n, struct chain *c)
 			continue;
 		if (r->w.index >= c->origin->put.size)
 			break;
-		if (n->ingest->jobs >= JOBS_MAX) {
+		if (n->ingest->jobs >= JOBS_MAX || n->ingest->dropped_bytes > DROPPED_MAX) {
 			n->ingest->starved = true;
 			break;
 		}
@@ -522,6 +549,7 @@ ingest_record(struct fetch *f, uint8_t *p, size_t len, uint64_t cost)
 		return;
 	}
 	r->item = p;
+	r->len = len;
 	r->node = n;
 	r->chain = f->chain;
 	r->cost = cost;
@@ -535,6 +563,9 @@ ingest_record(struct fetch *f, uint8_t *p, size_t len, uint64_t cost)
 		rc = NRS_EORIGIN;
 	if (rc == 0 && !nrs_hash_eq(&r->h.audience, &f->chain->id))
 		rc = NRS_ECHAIN;
+	/* A relay could hide what it likes. */
+	if (rc == 0 && header_only(r) && f->session->peer->origin != f->origin)
+		rc = NRS_EPERM;
 	if (rc != 0) {
 		refuse(r, rc);
 		rec_free(r);
@@ -560,6 +591,7 @@ ingest_chain_drop(struct chain *c)
 			continue;
 		}
 		TAILQ_INSERT_TAIL(&r->node->ingest->dropped, r, link);
+		r->node->ingest->dropped_bytes += r->len;
 		r->chain = NULL;
 	}
 }

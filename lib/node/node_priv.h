@@ -70,6 +70,7 @@ struct origin {
 	struct nrs_tile_store store;	  /* over level[] */
 
 	TAILQ_HEAD(, audience) audiences; /* of which this origin's records are known here */
+	struct nrs_map *audience_by_id;
 
 	TAILQ_ENTRY(origin) dirty_link;	  /* node.c: put and not marked yet */
 	bool dirty;

@@ -11,10 +11,11 @@
 #include "base/text.h"
 #include "node/node_priv.h"
 
-#define ORIGINS_MAX   4096
-#define MANIFESTS_MAX 256  /* successions of one origin */
-#define CACHE_PAGE    4096 /* written as a whole by the arrays */
-#define CACHE_SECTOR  512
+#define ORIGINS_MAX    4096
+#define MANIFESTS_MAX  256	    /* successions of one origin */
+#define MANIFEST_BYTES (256u << 10) /* of one origin: STATE has them all */
+#define CACHE_PAGE     4096	    /* written as a whole by the arrays */
+#define CACHE_SECTOR   512
 
 struct origin *
 origin_find(const struct node *n, const struct nrs_hash *id)
@@ -86,6 +87,7 @@ origin_new(struct node *n, const char *name, struct origin **ret)
 	const struct origin *other;
 	struct origin *o;
 	unsigned int count = 0;
+	uint8_t seed[16];
 	int err;
 
 	o = calloc(1, sizeof(*o));
@@ -93,6 +95,12 @@ origin_new(struct node *n, const char *name, struct origin **ret)
 		return NRS_ENOMEM;
 	TAILQ_INIT(&o->audiences);
 	o->node = n;
+	n->env->ops->random(n->env, seed, sizeof(seed));
+	o->audience_by_id = nrs_map_new(NRS_HASH_LEN, seed);
+	if (o->audience_by_id == NULL) {
+		free(o);
+		return NRS_ENOMEM;
+	}
 	snprintf(o->name, sizeof(o->name), "%s", name);
 	nrs_frontier_init(&o->put);
 	o->store.read = store_read;
@@ -109,6 +117,7 @@ origin_new(struct node *n, const char *name, struct origin **ret)
 	if (err == 0)
 		err = nrs_map_set(n->origin_by_id, o->id.b, o, NULL);
 	if (err != 0) {
+		nrs_map_free(o->audience_by_id);
 		free(o);
 		return err;
 	}
@@ -160,6 +169,7 @@ origin_free(struct origin *o)
 		TAILQ_REMOVE(&o->audiences, a, link);
 		audience_free(a);
 	}
+	nrs_map_free(o->audience_by_id);
 	nrs_array_free(o->pos);
 	for (unsigned int k = 0; k < NRS_TILE_LEVELS; k++)
 		nrs_array_free(o->level[k]);
@@ -177,10 +187,15 @@ origin_push_manifest(
 {
 	const struct nrs_manifest *prev;
 	struct origin_manifest *v, *m;
+	size_t bytes = 0;
 	int err;
 
 	if (o->nmanifests >= MANIFESTS_MAX)
 		return nrs_fail(d, NRS_EQUOTA, 0, "too many manifests of one origin");
+	for (unsigned int i = 0; i < o->nmanifests; i++)
+		bytes += o->manifests[i].note_len;
+	if (bytes + len > MANIFEST_BYTES)
+		return nrs_fail(d, NRS_EQUOTA, 0, "too long manifests of one origin");
 	v = realloc(o->manifests, (o->nmanifests + 1) * sizeof(*v));
 	if (v == NULL)
 		return NRS_ENOMEM;

@@ -275,6 +275,33 @@ serve_part(struct session *s, struct serving *v, size_t *work)
 	s->long_one = NULL;
 }
 
+/*
+ * Above the ceiling agreed with the peer: header and signatures, so that its
+ * chain goes on.  Only ours: who hides a record of others is not believed.
+ */
+static int
+send_header(struct session *s, struct serving *v, uint64_t index, const uint8_t *header,
+    struct nrs_str sigs, size_t *work)
+{
+	static const uint8_t zero[NRS_SALT_LEN];
+	struct wire_record m = { .index = index,
+		.flags = WIRE_RECORD_HEADER,
+		.header = header,
+		.sigs = sigs,
+		.salt = zero };
+	size_t at;
+
+	if (!v->origin->own)
+		return NRS_ENOTFOUND;
+	at = session_begin(s, WIRE_RECORD, 0, v->stream);
+	wire_record_encode(&s->out, &m);
+	session_end(s, at);
+	v->credit -= (int64_t)wire_record_len(sigs.len, 0);
+	*work += wire_record_len(sigs.len, 0);
+	v->next++;
+	return 0;
+}
+
 static int
 send_record(
     struct session *s, struct serving *v, const struct nrs_jrecord_view *j, size_t *work)
@@ -313,16 +340,18 @@ send_record(
 }
 
 /* Is the peer entitled to this one?  The signed header says. */
-static bool
+static int
 may_have(struct session *s, const struct serving *v, const uint8_t *header)
 {
 	struct nrs_header h;
+	int rc;
 
-	if (nrs_header_decode(&h, header, NRS_HEADER_LEN, NULL) != 0)
-		return false;
+	rc = nrs_header_decode(&h, header, NRS_HEADER_LEN, NULL);
+	if (rc != 0)
+		return rc;
 	if (NRS_PLANTED(RELAY_MEMBERSHIP) && !v->origin->own)
-		return true;
-	return audience_entitled(s->node, v->audience, &h, s->peer) == 0;
+		return 0;
+	return audience_entitled(s->node, v->audience, &h, s->peer);
 }
 
 /* Member at that epoch; or now, where newcomers get the history. */
@@ -431,7 +460,10 @@ serve_record(struct session *s, struct serving *v, size_t *work)
 	rc = frame_signed(&n->serve->f, &header, &sigs);
 	if (rc != 0)
 		return rc;
-	if (!may_have(s, v, header)) {
+	rc = may_have(s, v, header);
+	if (rc == NRS_ECEILING)
+		return send_header(s, v, index - 1, header, sigs, work);
+	if (rc != 0) {
 		v->next++;
 		return 0;
 	}

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_MAX 4096 /* communities that one side may list */
+#define KNOWN_MAX  4096	      /* communities that one side may list */
+#define ANSWER_MAX (8u << 20) /* statements of all communities, once */
 
 static int
 on_hello(struct session *s, const struct wire_frame *f)
@@ -193,7 +194,7 @@ session_push_statements(struct session *s)
 		k = known_make(s, &c->id);
 		if (k == NULL)
 			return;
-		if (k->listed && k->epoch + 1 >= c->shown)
+		if (k->listed && k->epoch >= c->shown - 1)
 			continue;
 		send_statements(s, c, k->listed ? k->epoch + 1 : 0);
 		k->listed = true;
@@ -201,20 +202,24 @@ session_push_statements(struct session *s)
 	}
 }
 
-/* Different statements for one epoch: nothing of this community changes any more. */
+/*
+ * Another statement for one epoch, as it says: a hash proves nothing, so it only
+ * gets ours again, and an honest one sends its own, too.  What is signed and
+ * contradicts freezes the community (community.c).
+ */
 static void
-compare_epoch(struct session *s, const struct wire_community *m)
+compare_epoch(struct session *s, struct known *k, const struct wire_community *m)
 {
-	struct community *c = community_find(s->node, &m->id);
+	const struct community *c = community_find(s->node, &m->id);
 
-	if (c == NULL || m->epoch >= c->n || c->frozen)
+	if (c == NULL || m->epoch >= c->n || k->disputed ||
+	    nrs_hash_eq(&c->v[m->epoch].s.hash, &m->hash))
 		return;
-	if (nrs_hash_eq(&c->v[m->epoch].s.hash, &m->hash))
-		return;
-	c->frozen = true;
+	k->disputed = true; /* once in a session: the answer may be long */
+	k->listed = false;
 	session_peer_log(s->peer, NRS_LOG_ERROR,
-	    "holds another statement for epoch %u of community %s: its changes are frozen",
-	    m->epoch, c->name);
+	    "says that it holds another statement for epoch %u of community %s", m->epoch,
+	    c->name);
 }
 
 static int
@@ -229,6 +234,9 @@ on_communities(struct session *s, const struct wire_frame *f)
 		return rc;
 	if (l.n > KNOWN_MAX)
 		return NRS_ELIMIT;
+	/* The answer may be long: who does not take the last one asks in vain. */
+	if (session_backlog(s) > ANSWER_MAX)
+		return NRS_EBUSY;
 	TAILQ_FOREACH(k, &s->known, link)
 		k->listed = false;
 	while (wire_communities_next(&l, &m)) {
@@ -240,7 +248,7 @@ on_communities(struct session *s, const struct wire_frame *f)
 			return NRS_ENOMEM;
 		k->listed = true;
 		k->epoch = m.epoch;
-		compare_epoch(s, &m);
+		compare_epoch(s, k, &m);
 	}
 	session_push_statements(s);
 	session_show_communities(s);

@@ -47,6 +47,7 @@ struct session {
 	struct serving *long_one; /* the only one that may be in the middle of a record */
 	uint16_t next_stream;
 	bool serve_more; /* work is left */
+	uint64_t held;	 /* bytes of records that came in and are not dealt with */
 };
 
 /* A community as the other side knows it. */
@@ -54,6 +55,7 @@ struct known {
 	TAILQ_ENTRY(known) link;
 	struct nrs_hash id;
 	bool listed;
+	bool disputed;	/* it named another statement, and was sent ours */
 	uint32_t epoch; /* it has, or was sent, up to this one */
 };
 
@@ -106,8 +108,8 @@ struct share {
 	uint64_t have;	  /* size the other announced */
 	uint64_t claimed; /* size it said to have: FETCH_LEAVES, ACK */
 	uint64_t sent;	  /* leaves we sent to it end here */
-	unsigned int naud;
 	TAILQ_HEAD(, share_aud) auds;
+	struct nrs_map *aud_by_id;
 };
 struct share_aud {
 	TAILQ_ENTRY(share_aud) link;
@@ -125,6 +127,7 @@ struct fetch {
 	struct chain *chain;
 	int64_t credit;	     /* what the other may still send */
 	uint64_t owed;	     /* to be given back */
+	uint64_t held;	     /* of session.held */
 	struct nrs_buf part; /* an item of which more is to come */
 	struct nrs_mono progress;
 };
@@ -147,8 +150,8 @@ struct osync {
 	uint64_t acked;		 /* size of the last ACK */
 	unsigned int bad_proofs; /* one after the other, from the origin itself */
 	bool reported;		 /* a failure of this kind was logged */
-	unsigned int nchains;
 	TAILQ_HEAD(, chain) chains;
+	struct nrs_map *chain_by_id;
 };
 
 /* One audience of one origin as it is fetched; it may be unknown to the node yet. */
@@ -190,6 +193,8 @@ void sync_wait_epoch(struct fetch *f);
 /* bytes of what came over f are dealt with. */
 void sync_return(struct fetch *f, uint64_t bytes);
 void sync_progress(struct fetch *f);
+/* Memory of a record that came over f is free again. */
+void sync_unhold(struct fetch *f, uint64_t bytes);
 /* Decides what is fetched from whom. */
 void sync_plan(struct node *n);
 void sync_credits(struct node *n); /* gives back what is owed, as far as there is room */

@@ -21,7 +21,9 @@
 #define EPOCH_TIME  (30 * SECOND)
 #define STALL_MIN   30u
 #define STALL_MAX   600u
-#define CHAINS_MAX  65536u /* audiences of one origin */
+#define CHAINS_MAX  4096u /* audiences of one origin: no more are ever taken in */
+#define UNKNOWN_MAX 256u  /* of them, asked of one session before their list is here */
+#define HELD_MAX    (128u << 20) /* bytes of records waiting, of one session */
 #define STREAMS_MAX 16384u
 
 struct sync {
@@ -30,6 +32,15 @@ struct sync {
 };
 
 /* --- what is known of each origin and audience ------------------------------- */
+
+static struct nrs_map *
+map_new(struct node *n)
+{
+	uint8_t seed[16];
+
+	n->env->ops->random(n->env, seed, sizeof(seed));
+	return nrs_map_new(NRS_HASH_LEN, seed);
+}
 
 struct osync *
 sync_of(struct origin *o)
@@ -41,6 +52,11 @@ sync_of(struct origin *o)
 	os = calloc(1, sizeof(*os));
 	if (os == NULL)
 		return NULL;
+	os->chain_by_id = map_new(o->node);
+	if (os->chain_by_id == NULL) {
+		free(os);
+		return NULL;
+	}
 	os->origin = o;
 	os->retry.stall_s = STALL_MIN;
 	TAILQ_INIT(&os->chains);
@@ -59,26 +75,28 @@ sync_chain(struct origin *o, const struct nrs_hash *id, uint8_t type, bool make)
 		return NULL;
 	if (a != NULL && a->sync_priv != NULL)
 		return a->sync_priv;
-	TAILQ_FOREACH(c, &os->chains, link) {
-		if (memcmp(c->id.b, id->b, NRS_HASH_LEN) == 0)
-			break;
-	}
+	c = nrs_map_find(os->chain_by_id, id->b);
 	if (c == NULL) {
-		if (!make || os->nchains >= CHAINS_MAX)
+		/* What is known here is followed whatever others make up. */
+		if (!make ||
+		    (a == NULL && nrs_map_count(os->chain_by_id) >= 2 * CHAINS_MAX))
 			return NULL;
 		c = calloc(1, sizeof(*c));
-		if (c == NULL)
+		if (c == NULL || nrs_map_set(os->chain_by_id, id->b, c, NULL) != 0) {
+			free(c);
 			return NULL;
+		}
 		c->origin = o;
 		c->id = *id;
 		c->type = type;
 		c->retry.stall_s = STALL_MIN;
 		TAILQ_INIT(&c->recs);
 		TAILQ_INSERT_TAIL(&os->chains, c, link);
-		os->nchains++;
 	}
 	if (a != NULL) {
 		c->audience = a;
+		/* It may have been announced by the wrong name before. */
+		c->type = a->type;
 		a->sync_priv = c;
 	}
 	return c;
@@ -106,6 +124,11 @@ sync_share(struct session *s, struct origin *o, bool make)
 	sh = calloc(1, sizeof(*sh));
 	if (sh == NULL)
 		return NULL;
+	sh->aud_by_id = map_new(s->node);
+	if (sh->aud_by_id == NULL) {
+		free(sh);
+		return NULL;
+	}
 	sh->origin = o;
 	TAILQ_INIT(&sh->auds);
 	TAILQ_INSERT_TAIL(&s->shares, sh, link);
@@ -115,13 +138,7 @@ sync_share(struct session *s, struct origin *o, bool make)
 static struct share_aud *
 share_aud_find(const struct share *sh, const struct nrs_hash *id)
 {
-	struct share_aud *sa;
-
-	TAILQ_FOREACH(sa, &sh->auds, link) {
-		if (memcmp(sa->id.b, id->b, NRS_HASH_LEN) == 0)
-			return sa;
-	}
-	return NULL;
+	return nrs_map_find(sh->aud_by_id, id->b);
 }
 
 static int
@@ -130,15 +147,16 @@ share_aud_set(struct share *sh, const struct wire_have_audience *m)
 	struct share_aud *sa = share_aud_find(sh, &m->id);
 
 	if (sa == NULL) {
-		if (sh->naud >= CHAINS_MAX)
+		if (nrs_map_count(sh->aud_by_id) >= CHAINS_MAX)
 			return NRS_ELIMIT;
 		sa = calloc(1, sizeof(*sa));
-		if (sa == NULL)
+		if (sa == NULL || nrs_map_set(sh->aud_by_id, m->id.b, sa, NULL) != 0) {
+			free(sa);
 			return NRS_ENOMEM;
+		}
 		sa->id = m->id;
 		sa->type = m->type;
 		TAILQ_INSERT_TAIL(&sh->auds, sa, link);
-		sh->naud++;
 	}
 	sa->next = m->next;
 	return 0;
@@ -165,9 +183,9 @@ sync_have(struct session *s, const uint8_t *p, size_t len)
 		while (rc == 0 && wire_have_audience_next(&h.audiences, &m))
 			rc = share_aud_set(sh, &m);
 	}
+	s->serve_more = true; /* records may have waited for these leaves */
 	sync_plan(s->node);
 	return rc;
-	s->serve_more = true; /* records may have waited for these leaves */
 }
 
 uint64_t
@@ -223,6 +241,7 @@ fetch_end(struct fetch *f)
 	struct osync *os = f->origin->sync_priv;
 
 	TAILQ_REMOVE(&f->session->fetches, f, link);
+	f->session->held -= f->held;
 	if (f->chain != NULL) {
 		f->chain->fetch = NULL;
 		ingest_chain_drop(f->chain);
@@ -254,6 +273,7 @@ sync_origin_fini(struct origin *o)
 	}
 	TAILQ_FOREACH(a, &o->audiences, link)
 		a->sync_priv = NULL;
+	nrs_map_free(os->chain_by_id);
 	free(os);
 	o->sync_priv = NULL;
 }
@@ -396,6 +416,13 @@ sync_canceled(struct session *s, uint16_t stream)
 }
 
 void
+sync_unhold(struct fetch *f, uint64_t bytes)
+{
+	f->held -= bytes;
+	f->session->held -= bytes;
+}
+
+void
 sync_progress(struct fetch *f)
 {
 	struct retry *r = fetch_retry(f);
@@ -478,6 +505,8 @@ item_frame(struct fetch *f, const struct wire_frame *w)
 {
 	if (f->chain == NULL || (w->type == WIRE_DATA) != (f->part.len > 0))
 		return NRS_EORDER;
+	f->held += w->len;
+	f->session->held += w->len;
 	if (!(w->flags & WIRE_MORE)) {
 		take_item(f, w->body, w->len, w->len);
 		return 0;
@@ -503,6 +532,13 @@ sync_data(struct session *s, const struct wire_frame *w)
 		session_refuse(s, NRS_EQUOTA, w->stream, &f->origin->id, NRS_NONE, NRS_NONE,
 		    "more than the credit given");
 		sync_fail(f, NRS_EQUOTA, true);
+		return;
+	}
+	/* Windows and items are bounded each; so is what all of them may hold at once. */
+	if (w->type != WIRE_LEAVES && s->held + w->len > HELD_MAX) {
+		session_refuse(s, NRS_EQUOTA, w->stream, &f->origin->id, NRS_NONE, NRS_NONE,
+		    "too much is waiting");
+		sync_fail(f, NRS_EQUOTA, false);
 		return;
 	}
 	f->credit -= w->len;
@@ -627,17 +663,27 @@ wanted(struct node *n, struct origin *o, const struct nrs_hash *id, uint8_t type
 	return false;
 }
 
-static struct chain *
-wanted_chain(struct node *n, struct origin *o, const struct share_aud *sa)
+/* unknown: of this session, counted: nobody fills memory with what it makes up. */
+static void
+want_chain(
+    struct node *n, struct origin *o, const struct share_aud *sa, unsigned int *unknown)
 {
 	struct audience *a = audience_find(o, &sa->id);
 
-	if (!wanted(n, o, &sa->id, a != NULL ? a->type : sa->type))
-		return NULL;
-	if (a == NULL && sa->type == AUD_COMMUNITY &&
-	    audience_add(o, &sa->id, sa->type, &a) != 0)
-		return NULL;
-	return sync_chain(o, &sa->id, sa->type, true);
+	uint8_t type = sa->type;
+
+	/* A community is one whatever somebody calls it. */
+	if (a != NULL)
+		type = a->type;
+	else if (community_find(n, &sa->id) != NULL)
+		type = AUD_COMMUNITY;
+	if (!wanted(n, o, &sa->id, type))
+		return;
+	if (a == NULL && type == AUD_COMMUNITY && audience_add(o, &sa->id, type, &a) != 0)
+		return;
+	if (a == NULL && ++*unknown > UNKNOWN_MAX)
+		return;
+	(void)sync_chain(o, &sa->id, type, true);
 }
 
 static void
@@ -647,16 +693,18 @@ plan_records(struct node *n, struct origin *o)
 	struct share_aud *sa;
 	struct share *sh;
 	struct chain *c, *tmp;
+	unsigned int unknown;
 	struct peer *p;
 
 	TAILQ_FOREACH(p, &n->peers, link) {
 		if (p->session == NULL || !p->session->up)
 			continue;
+		unknown = 0;
 		sh = sync_share(p->session, o, false);
 		if (sh == NULL)
 			continue;
 		TAILQ_FOREACH(sa, &sh->auds, link)
-			(void)wanted_chain(n, o, sa);
+			want_chain(n, o, sa, &unknown);
 	}
 	TAILQ_FOREACH_SAFE(c, &os->chains, link, tmp)
 	{
@@ -770,6 +818,33 @@ sync_on_timer(struct node *n, struct nrs_mono now)
 
 /* --- sessions come and go ------------------------------------------------------------------- */
 
+/*
+ * Chains of which nothing was ever taken in: somebody named them.  Whoever still
+ * does makes them again.  Not to be called while chains are being walked.
+ */
+static void
+drop_unknown(struct node *n)
+{
+	struct chain *c, *tmp;
+	struct osync *os;
+	struct origin *o;
+
+	TAILQ_FOREACH(o, &n->origins, link) {
+		os = o->sync_priv;
+		if (os == NULL)
+			continue;
+		TAILQ_FOREACH_SAFE(c, &os->chains, link, tmp)
+		{
+			if (c->audience != NULL || c->fetch != NULL ||
+			    !TAILQ_EMPTY(&c->recs))
+				continue;
+			TAILQ_REMOVE(&os->chains, c, link);
+			nrs_map_del(os->chain_by_id, c->id.b);
+			free(c);
+		}
+	}
+}
+
 void
 sync_session_down(struct session *s)
 {
@@ -787,9 +862,11 @@ sync_session_down(struct session *s)
 			TAILQ_REMOVE(&sh->auds, sa, link);
 			free(sa);
 		}
+		nrs_map_free(sh->aud_by_id);
 		TAILQ_REMOVE(&s->shares, sh, link);
 		free(sh);
 	}
+	drop_unknown(s->node);
 	/* Others may take over: not from here, the caller is taking things apart. */
 	node_wake_at(s->node, session_now(s->node));
 }

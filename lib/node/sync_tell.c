@@ -148,7 +148,8 @@ changed(struct origin *o, bool ack)
 	if (ack ? os->acked != o->durable : os->announced != o->shown.size)
 		return true;
 	TAILQ_FOREACH(a, &o->audiences, link) {
-		c = sync_chain(o, &a->id, a->type, true);
+		c = a->sync_priv != NULL ? a->sync_priv
+					 : sync_chain(o, &a->id, a->type, true);
 		if (c != NULL && a->durable != (ack ? c->acked : c->announced))
 			return true;
 	}
@@ -169,7 +170,8 @@ mark(struct origin *o, bool ack)
 	else
 		os->announced = o->shown.size;
 	TAILQ_FOREACH(a, &o->audiences, link) {
-		c = sync_chain(o, &a->id, a->type, true);
+		c = a->sync_priv != NULL ? a->sync_priv
+					 : sync_chain(o, &a->id, a->type, true);
 		if (c == NULL)
 			continue;
 		if (ack)
