@@ -35,7 +35,7 @@ EXTRA = {  # folder -> prefixes of other headers it may use
     "crypto": ("openssl/",),
     "journal": ("zstd.h",),
     "node": ("zstd.h",),
-    "import": ("uuid/uuid.h",),
+    "import": ("uuid/uuid.h", "arpa/inet.h"),  # inet_pton: text to bytes, and no more
     "index": ("lmdb.h",),
 }
 # Calls that read the world. The names are looked for as calls in lib/.

@@ -348,6 +348,7 @@ test_keys(void **state)
 	assert_int_equal(keeper_start(dir, &self, &k, &d), NRS_EPERM);
 	assert_non_null(strstr(d.text, "chmod 600"));
 	assert_int_equal(chmod(dir, 0770), 0);
+	memset(&d, 0, sizeof(d));
 	assert_int_equal(keeper_start(dir, &self, &k, &d), NRS_EPERM);
 	assert_non_null(strstr(d.text, "chmod 700"));
 	assert_int_equal(chmod(dir, 0700), 0);
