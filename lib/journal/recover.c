@@ -304,12 +304,16 @@ check_signed(struct recovery *rv, uint64_t signed_size, struct nrs_detail *d)
 	const struct nrs_journal *j = rv->j;
 	const struct nrs_jimage *im = &rv->im;
 	struct nrs_jhead h;
+	uint64_t size;
 	size_t at;
 
 	if (signed_size == 0)
 		return 0;
-	if (j->ops->own_size != NULL && j->ops->own_size(j->arg) < signed_size)
-		return nrs_jfail(d, NRS_ECORRUPT, im->seg, "nrj", im->off, why);
+	if (j->ops->own_size != NULL && (size = j->ops->own_size(j->arg)) < signed_size)
+		return nrs_fail(d, NRS_EROLLBACK, im->off,
+		    "the own log has %llu entries here, but %llu were signed: this is an older "
+		    "state; put back the newest copy of the data directory",
+		    (unsigned long long)size, (unsigned long long)signed_size);
 	for (at = im->off; rv->torn && at < im->len; at += 8)
 		if (im->p[at] != 0 &&
 		    nrs_jframe_check(&h, im->p + at, im->len - at, im->salt_crc) == 0 &&

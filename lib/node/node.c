@@ -384,6 +384,9 @@ open_journal(
 	if (err == 0 && n->rebuild)
 		err = rebuild(n, d);
 	n->replaying = false;
+	if (err == 0 && n->own != NULL && n->own->put.size < cfg->signed_size)
+		return nrs_fail(d, NRS_EROLLBACK, 0,
+		    "the journal is an older state than what was signed: put back the newest copy");
 	return err;
 }
 
@@ -496,7 +499,7 @@ node_open(struct nrs_env *env, const struct node_config *cfg, bool create,
 	if (err == 0)
 		err = audience_load_directs(n, d);
 	if (err == 0)
-		ledger_all_durable(n);
+		err = ledger_all_durable(n);
 	if (err == 0 && (n->own == NULL || n->own->put.size == 0))
 		err = put_manifest(n, cfg, d);
 	if (err == 0)

@@ -12,7 +12,9 @@
 #include "policy/clearance.h"
 #include "stix/scan.h"
 
-#define CACHE_BYTES   ((size_t)32 << 20)
+#define CACHE_BYTES ((size_t)32 << 20)
+#define CACHE_RECORDS \
+	64 /* searched one by one; readers that keep up share the newest few */
 #define CALL_EVENTS   1000		 /* passed over or read in one call */
 #define CALL_EXPANDED ((size_t)32 << 20) /* bytes read anew in one call */
 
@@ -38,6 +40,7 @@ struct cached {
 struct reader_cache {
 	TAILQ_HEAD(cached_list, cached) list; /* newest first */
 	size_t bytes;
+	unsigned int n;
 };
 
 struct node_reader {
@@ -102,10 +105,12 @@ cache_add(struct reader_cache *rc, struct cached *c)
 
 	TAILQ_INSERT_HEAD(&rc->list, c, link);
 	rc->bytes += c->bytes;
-	while (
-	    rc->bytes > CACHE_BYTES && (last = TAILQ_LAST(&rc->list, cached_list)) != c) {
+	rc->n++;
+	while ((rc->bytes > CACHE_BYTES || rc->n > CACHE_RECORDS) &&
+	    (last = TAILQ_LAST(&rc->list, cached_list)) != c) {
 		TAILQ_REMOVE(&rc->list, last, link);
 		rc->bytes -= last->bytes;
+		rc->n--;
 		cached_free(last);
 	}
 }

@@ -590,6 +590,17 @@ on_failed(void *arg, int rc, const char *why)
 	node_fail(arg, "journal: %s: %s", nrs_strerror(rc), why != NULL ? why : "");
 }
 
+/* While caches are to be rebuilt, replay has not counted; the signed tail is still looked at. */
+static uint64_t
+own_size(void *arg)
+{
+	const struct node *n = arg;
+
+	if (n->rebuild)
+		return UINT64_MAX;
+	return n->own != NULL ? n->own->put.size : 0;
+}
+
 const struct nrs_journal_ops node_journal_ops = {
 	.state_encode = state_encode,
 	.state_decode = state_decode,
@@ -597,6 +608,7 @@ const struct nrs_journal_ops node_journal_ops = {
 	.flush_caches = flush_caches,
 	.full = on_full,
 	.failed = on_failed,
+	.own_size = own_size,
 };
 
 int

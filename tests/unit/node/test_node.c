@@ -208,6 +208,27 @@ test_idempotent(void **state)
 	tnode_free(t);
 }
 
+/* A journal put back from an older copy is refused before anything is signed or cut. */
+static void
+test_older_state(void **state)
+{
+	struct tnode *t = start(8);
+	struct tsubmit a;
+	uint64_t size;
+
+	tnode_submit(t, &a, "iwwn", 0, 1, NRS_TLP_GREEN);
+	tnode_run(t);
+	assert_int_equal(a.rc, 0);
+	size = t->signed_size;
+	assert_true(size > 1);
+	tnode_crash(t, MEMENV_KILL, 0);
+	t->signed_size = size + 1; /* the keeper has seen one more */
+	assert_int_equal(tnode_open(t, false), NRS_EROLLBACK);
+	t->signed_size = size;
+	assert_int_equal(tnode_open(t, false), 0);
+	tnode_free(t);
+}
+
 /* While the first is with the keeper the second waits; when it fails, the second goes. */
 static void
 test_keeper(void **state)
@@ -809,6 +830,7 @@ main(void)
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_idempotent),
+		cmocka_unit_test(test_older_state),
 		cmocka_unit_test(test_keeper),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_clearance),
