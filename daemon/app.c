@@ -4,6 +4,7 @@
  */
 #include "daemon/app.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -407,6 +408,21 @@ make_parts(struct app *a, struct nrs_detail *d)
 	return control_new(a, &a->control, d);
 }
 
+/*
+ * Each log, chain and connection has a descriptor, and how many there are is for
+ * others to decide, within limits.  Without more the usual 1024 have to do.
+ */
+static void
+raise_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur == r.rlim_max)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 /* Exit code. */
 static int
 app_start(struct app *a, bool allow_root)
@@ -417,6 +433,7 @@ app_start(struct app *a, bool allow_root)
 	if ((rc = app_become_user(a->conf, allow_root)) != 0)
 		return rc;
 	umask(077);
+	raise_files();
 	if (secret_harden() != 0) {
 		log_error("daemon", "the kernel does not let memory be protected");
 		return EX_OSERR;

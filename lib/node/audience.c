@@ -11,7 +11,9 @@
 #include "policy/clearance.h"
 
 #define AUDIENCES_MAX	 4096		    /* of one origin: STATE names them all */
+#define AUDIENCES_ALL	 32768		    /* each has a file that stays open */
 #define DIRECT_BYTES_MAX ((size_t)64 << 20) /* lists held in memory, of all origins */
+#define DIRECT_BYTES_ONE ((size_t)8 << 20)  /* of one other: it takes no room from ours */
 
 struct audience *
 audience_find(const struct origin *o, const struct nrs_hash *id)
@@ -44,14 +46,18 @@ static int
 check_new(const struct origin *o, const struct nrs_hash *id)
 {
 	const struct audience *a;
-	unsigned int n = 0;
+	const struct origin *other;
+	size_t all = 0;
 
 	TAILQ_FOREACH(a, &o->audiences, link) {
 		if (memcmp(a->id.b, id->b, 8) == 0)
 			return NRS_EEXISTS;
-		n++;
 	}
-	return n < AUDIENCES_MAX ? 0 : NRS_EQUOTA;
+	TAILQ_FOREACH(other, &o->node->origins, link)
+		all += nrs_map_count(other->audience_by_id);
+	if (nrs_map_count(o->audience_by_id) >= AUDIENCES_MAX || all >= AUDIENCES_ALL)
+		return NRS_EQUOTA;
+	return 0;
 }
 
 int
@@ -100,6 +106,17 @@ direct_size(const struct nrs_direct *d)
 	return d->n * sizeof(*d->recipients);
 }
 
+static size_t
+direct_bytes_of(const struct origin *o)
+{
+	const struct audience *a;
+	size_t bytes = 0;
+
+	TAILQ_FOREACH(a, &o->audiences, link)
+		bytes += a->direct_known ? direct_size(&a->direct) : 0;
+	return bytes;
+}
+
 void
 audience_free(struct audience *a)
 {
@@ -116,13 +133,17 @@ int
 audience_take_direct(struct audience *a, struct nrs_direct *d)
 {
 	struct node *n = a->origin->node;
+	size_t bytes = direct_size(d);
 	int err = 0;
 
+	if (!a->origin->own)
+		bytes += direct_bytes_of(a->origin);
 	if (a->type != AUD_DIRECT || a->direct_known)
 		err = NRS_ESTATE;
 	else if (strcmp(d->origin, a->origin->name) != 0 || !nrs_hash_eq(&d->id, &a->id))
 		err = NRS_EORIGIN;
-	else if (n->direct_bytes + direct_size(d) > DIRECT_BYTES_MAX)
+	else if (n->direct_bytes + direct_size(d) > DIRECT_BYTES_MAX ||
+	    (!a->origin->own && bytes > DIRECT_BYTES_ONE))
 		err = NRS_EQUOTA;
 	if (err != 0) {
 		nrs_direct_fini(d);
