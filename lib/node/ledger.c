@@ -133,28 +133,37 @@ node_when_durable(struct node *n, struct node_wait *w)
 	n->durable->wanted = true;
 }
 
-/* After opening: all that was recovered is durable. */
-void
+static int
+show_checkpoint(struct origin *o)
+{
+	if (o->cp_note == NULL)
+		return 0;
+	o->shown_note = malloc(o->cp_len);
+	if (o->shown_note == NULL)
+		return NRS_ENOMEM;
+	memcpy(o->shown_note, o->cp_note, o->cp_len);
+	o->shown_len = o->cp_len;
+	o->shown = o->cp;
+	return 0;
+}
+
+int
 ledger_all_durable(struct node *n)
 {
 	struct audience *a;
 	struct origin *o;
+	int err = 0;
 
 	TAILQ_FOREACH(o, &n->origins, link) {
 		o->durable = o->put.size;
-		if (o->cp_note != NULL && o->shown_note == NULL) {
-			o->shown_note = malloc(o->cp_len);
-			if (o->shown_note != NULL) {
-				memcpy(o->shown_note, o->cp_note, o->cp_len);
-				o->shown_len = o->cp_len;
-				o->shown = o->cp;
-			}
-		}
+		if (err == 0)
+			err = show_checkpoint(o);
 		o->cp_dirty = false;
 		TAILQ_FOREACH(a, &o->audiences, link)
 			a->durable = a->next;
 	}
 	n->shown_event = n->next_event - 1;
+	return err;
 }
 
 /* --- marks ---------------------------------------------------------------- */

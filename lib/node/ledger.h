@@ -7,7 +7,7 @@
 int ledger_init(struct node *n) NRS_MUST_CHECK;
 void ledger_fini(struct node *n);
 /* After opening: all that was recovered is durable, and shown. */
-void ledger_all_durable(struct node *n);
+int ledger_all_durable(struct node *n) NRS_MUST_CHECK;
 /* End of a turn: marks what was put and waits for it. */
 void ledger_turn(struct node *n);
 /* Nothing waits to become durable. */
