@@ -33,28 +33,18 @@ struct run {
 	bool other_manifest; /* entry 0 is not the one that was configured */
 };
 
-static bool
-is_manifest(struct nrs_str doc)
-{
-	static const char first[] = "noroshi/v1/manifest\n";
-
-	return doc.len >= sizeof(first) - 1 && memcmp(doc.p, first, sizeof(first) - 1) == 0;
-}
-
 /* A manifest in the run may bring the key that signs its checkpoint. */
 static void
 see_control(struct run *r, uint64_t index, struct nrs_str doc)
 {
-	const struct origin_manifest *m0 = &r->o->manifests[0];
 	const struct nrs_manifest *prev = &r->o->manifests[r->o->nmanifests - 1].m;
 	struct nrs_detail d = { 0 };
 
 	if (index == 0) {
-		r->other_manifest =
-		    doc.len != m0->note_len || memcmp(doc.p, m0->note, doc.len) != 0;
+		r->other_manifest = origin_check_first(r->o, doc.p, doc.len) != 0;
 		return;
 	}
-	if (!is_manifest(doc) || r->nnew == NEW_MANIFESTS_MAX)
+	if (!origin_is_manifest(doc.p, doc.len) || r->nnew == NEW_MANIFESTS_MAX)
 		return;
 	if (r->nnew > 0)
 		prev = &r->fresh[r->nnew - 1].m;
@@ -258,6 +248,7 @@ freeze(struct run *r)
 {
 	struct node *n = r->node;
 	struct origin *o = r->o;
+	int rc;
 
 	o->frozen = true;
 	node_log(n, NRS_LOG_ERROR, o->name,
@@ -267,7 +258,10 @@ freeze(struct run *r)
 	    (unsigned long long)r->cp.size,
 	    r->other_manifest ? " with another manifest 0" : "");
 	/* Marked, because replay could make nothing of it: it fits no tree that is held. */
-	if (put_checkpoint(r, NRS_JCHECKPOINT_RIVAL) == 0)
+	rc = put_checkpoint(r, NRS_JCHECKPOINT_RIVAL);
+	if (rc != 0)
+		node_fail(n, "keeping evidence: %s", nrs_strerror(rc));
+	else
 		node_put_done(n);
 }
 

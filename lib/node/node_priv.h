@@ -268,6 +268,13 @@ const struct nrs_manifest *origin_manifest_for_size(const struct origin *o, uint
 int origin_apply_leaf(struct origin *o, const struct nrs_hash *leaf, uint64_t pos) NRS_MUST_CHECK;
 int origin_apply_control(struct origin *o, uint64_t index, const uint8_t *doc, size_t len,
     uint64_t pos) NRS_MUST_CHECK;
+/*
+ * Is this the manifest 0 by which the origin is known here (NRS_EORIGIN)?  The
+ * text alone says: lines of other signatures may have been added on the way.
+ */
+int origin_check_first(const struct origin *o, const uint8_t *doc, size_t len) NRS_MUST_CHECK;
+/* By its first line: does this control document mean to be a manifest? */
+bool origin_is_manifest(const uint8_t *doc, size_t len);
 /* The caller has verified its signature; size is at most put.size. */
 int origin_apply_checkpoint(struct origin *o, const uint8_t *note, size_t len) NRS_MUST_CHECK;
 /* Leaf hash / position of an index below put.size. */
@@ -335,6 +342,9 @@ int audience_take_direct(struct audience *a, struct nrs_direct *d) NRS_MUST_CHEC
 /* After opening: lists are read again from the records at seq 0. */
 int audience_load_directs(struct node *n, struct nrs_detail *d) NRS_MUST_CHECK;
 /* Our own direct audience for these recipients (sorted); made when there is none. */
+/* NULL if nothing was ever sent to just these; names are sorted. */
+struct audience *audience_find_direct(
+    const struct node *n, const char *const *names, unsigned int nnames);
 int audience_own_direct(struct node *n, const char *const *names, unsigned int nnames,
     struct audience **ret) NRS_MUST_CHECK;
 /* A record that was accepted (put or replayed): advances chain, seq index, counters, pos. */

@@ -329,17 +329,16 @@ origin_apply_leaf(struct origin *o, const struct nrs_hash *leaf, uint64_t pos)
 	return err;
 }
 
-static bool
-is_manifest(const uint8_t *doc, size_t len)
+bool
+origin_is_manifest(const uint8_t *doc, size_t len)
 {
 	static const char first[] = "noroshi/v1/manifest\n";
 
 	return len >= sizeof(first) - 1 && memcmp(doc, first, sizeof(first) - 1) == 0;
 }
 
-/* Entry 0 must be the manifest 0 by which this origin is known here. */
-static int
-check_first(struct origin *o, const uint8_t *doc, size_t len)
+int
+origin_check_first(const struct origin *o, const uint8_t *doc, size_t len)
 {
 	const struct origin_manifest *m = &o->manifests[0];
 	struct nrs_note a, b;
@@ -366,7 +365,7 @@ origin_apply_control(
 		return NRS_EORDER;
 	err = nrs_leaf_control(o->node->dg, doc, len, &leaf);
 	if (err == 0 && index == 0)
-		err = check_first(o, doc, len);
+		err = origin_check_first(o, doc, len);
 	if (err == 0)
 		err = origin_apply_leaf(o, &leaf, pos);
 	if (err != 0)
@@ -375,7 +374,7 @@ origin_apply_control(
 		o->manifests[0].index = 0;
 		return 0;
 	}
-	if (!is_manifest(doc, len))
+	if (!origin_is_manifest(doc, len))
 		return 0;
 	/* one that does not follow has no effect: it is carried like any other document */
 	err = origin_push_manifest(o, doc, len, index, NULL);
