@@ -520,6 +520,18 @@ ready(struct session *s, const struct serving *v)
 	return v->audience == NULL ? leaves_ready(v) : records_ready(s, v);
 }
 
+/* The next turn goes on where this one ends: else the first fetches take all of each. */
+static void
+begin_with(struct session *s, struct serving *v)
+{
+	struct serving *first;
+
+	while ((first = TAILQ_FIRST(&s->servings)) != v) {
+		TAILQ_REMOVE(&s->servings, first, link);
+		TAILQ_INSERT_TAIL(&s->servings, first, link);
+	}
+}
+
 /* One step for each fetch in turn, so that none waits for another. */
 void
 serve_session(struct session *s)
@@ -538,6 +550,7 @@ serve_session(struct session *s)
 				continue;
 			any = true;
 			if (work >= WORK_TURN || session_backlog(s) >= BACKLOG_MAX) {
+				begin_with(s, v);
 				s->serve_more = true;
 				return;
 			}

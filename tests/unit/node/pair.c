@@ -564,17 +564,37 @@ make_bundle(struct world *w, unsigned int nobjects, size_t filler, struct nrs_bu
 	need(b->err == 0, "bundle");
 }
 
-void
-world_submit(struct world *w, unsigned int i, unsigned int nobjects, size_t filler)
+static void
+submit(struct world *w, unsigned int i, const char *recipient, unsigned int nobjects,
+    size_t filler)
 {
-	struct node_submit s = { .community = "iwwn", .tlp = NRS_TLP_AMBER };
+	struct node_submit s = { .tlp = NRS_TLP_AMBER };
 	struct nrs_buf b;
 	int rc = 1;
 
+	if (recipient != NULL) {
+		s.recipients = &recipient;
+		s.nrecipients = 1;
+	} else {
+		s.community = "iwwn";
+	}
 	make_bundle(w, nobjects, filler, &b);
 	s.payload = nrs_buf_take(&b, &s.payload_len);
 	s.done = submit_done;
 	s.arg = &rc;
 	node_submit(w->v[i].n, &s);
 	op_wait(w, &rc, "submit");
+}
+
+void
+world_submit(struct world *w, unsigned int i, unsigned int nobjects, size_t filler)
+{
+	submit(w, i, NULL, nobjects, filler);
+}
+
+void
+world_submit_direct(
+    struct world *w, unsigned int i, unsigned int to, unsigned int nobjects, size_t filler)
+{
+	submit(w, i, w->v[to].name, nobjects, filler);
 }

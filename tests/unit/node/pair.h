@@ -59,5 +59,8 @@ void world_inject(
 void world_community(struct world *w);
 /* Submits a bundle of nobjects indicators and waits for it to be signed. */
 void world_submit(struct world *w, unsigned int i, unsigned int nobjects, size_t filler);
+/* Likewise, to node "to" only. */
+void world_submit_direct(
+    struct world *w, unsigned int i, unsigned int to, unsigned int nobjects, size_t filler);
 
 #endif

@@ -260,6 +260,70 @@ test_mangled_records(void **state)
 	world_free(&w);
 }
 
+/*
+ * The invite went through hands that added a line of a signature nobody knows.
+ * The text is what was signed and compared over the phone: no evidence of anything.
+ */
+static void
+test_signature_line_added(void **state)
+{
+	static const uint8_t id[4] = { 1, 2, 3, 4 }, sig[NRS_ED25519_SIG] = { 5 };
+
+	world_new(&w, 2);
+	world_open(&w, 0, true);
+	nrs_note_add_sig(&w.v[0].manifest, "ca.example/stamp", id, sig, sizeof(sig));
+	world_open(&w, 1, true);
+	world_run(&w, 5);
+	assert_false(log_at(1, 0)->frozen);
+	world_community(&w);
+	world_submit(&w, 0, 3, 0);
+	world_run(&w, 5);
+	assert_same(0, 1, 0, 1);
+	world_crash(&w, 1);
+	world_open(&w, 1, false);
+	world_run(&w, 5);
+	assert_same(0, 1, 0, 1);
+	world_free(&w);
+}
+
+static uint64_t least; /* of two chains, what had come of the other when one was whole */
+
+#define EACH 12	     /* records in each of them */
+#define BIG  1500000 /* reading and sending one is all the work of a turn */
+
+static void
+watch_chains(struct world *world, unsigned int to, uint8_t *p, size_t len)
+{
+	const struct origin *o = log_at(1, 0);
+	const struct audience *a;
+	uint64_t held[2] = { 0 };
+
+	TAILQ_FOREACH(a, &o->audiences, link)
+		held[a->type] = a->next;
+	if (held[AUD_COMMUNITY] < EACH && held[AUD_DIRECT] < EACH + 1)
+		least = held[AUD_COMMUNITY] < held[AUD_DIRECT] ? held[AUD_COMMUNITY]
+							       : held[AUD_DIRECT];
+}
+
+/* A chain with much to send does not keep another waiting until it has ended. */
+static void
+test_fair(void **state)
+{
+	start(2);
+	world_cut(&w, 0, 1, true);
+	for (unsigned int i = 0; i < EACH; i++) {
+		world_submit(&w, 0, 1, BIG);
+		world_submit_direct(&w, 0, 1, 1, BIG);
+	}
+	w.mangle = watch_chains;
+	world_cut(&w, 0, 1, false);
+	world_run(&w, 120);
+	w.mangle = NULL;
+	assert_same(0, 1, 0, 2 * EACH + 1); /* and the list of the direct audience */
+	assert_true(least >= EACH / 2);
+	world_free(&w);
+}
+
 int
 main(void)
 {
@@ -271,6 +335,8 @@ main(void)
 		cmocka_unit_test(test_relay),
 		cmocka_unit_test(test_bad_frames),
 		cmocka_unit_test(test_mangled_records),
+		cmocka_unit_test(test_signature_line_added),
+		cmocka_unit_test(test_fair),
 	};
 
 	return cmocka_run_group_tests_name("pair", tests, NULL, NULL);
