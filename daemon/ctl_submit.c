@@ -20,12 +20,12 @@ sub_free(struct sub *u)
 }
 
 static json_t *
-known_json(const struct node_submit *s)
+known_json(const uint32_t *known, uint32_t n)
 {
 	json_t *a = json_array();
 
-	for (uint32_t i = 0; i < s->nknown; i++)
-		json_array_append_new(a, json_integer((json_int_t)s->known[i]));
+	for (uint32_t i = 0; i < n; i++)
+		json_array_append_new(a, json_integer((json_int_t)known[i]));
 	return json_pack("{s:o}", "known", a);
 }
 
@@ -37,7 +37,7 @@ on_done(struct node_submit *s, int rc)
 	char id[NRS_ORIGIN_MAX + 32];
 
 	if (rc == NRS_EEXISTS) {
-		ctl_ok(r, known_json(s));
+		ctl_ok(r, known_json(s->known, s->nknown));
 	} else if (rc != 0) {
 		ctl_fail_rc(r, rc, "the submission was refused", &s->d, NULL);
 	} else {
@@ -84,14 +84,21 @@ dry_run(struct sub *u)
 {
 	struct ctl_req *r = u->r;
 	struct nrs_detail d = { 0 };
-	int rc = node_submit_check(r->app->node, &u->s, &d);
+	struct node *n = r->app->node;
+	uint32_t *known = NULL, nknown = 0;
+	int rc = node_submit_check(n, &u->s, &d);
 
+	if (rc == 0)
+		rc = node_submit_known(n, &u->s, &known, &nknown);
 	if (rc != 0)
 		ctl_fail_rc(r, rc, "the submission would be refused", &d, NULL);
+	else if (nknown > 0)
+		ctl_ok(r, known_json(known, nknown));
 	else
 		ctl_ok(r,
 		    json_pack("{s:o, s:o}", "recipients", recipients(r, &u->s), "objects",
 			count_objects(r->body, r->body_len)));
+	free(known);
 	sub_free(u);
 }
 

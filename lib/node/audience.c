@@ -236,6 +236,17 @@ same_recipients(const struct nrs_direct *d, const char *const *names, unsigned i
 	return true;
 }
 
+struct audience *
+audience_find_direct(const struct node *n, const char *const *names, unsigned int nnames)
+{
+	struct audience *a;
+
+	TAILQ_FOREACH(a, &n->own->audiences, link)
+		if (a->direct_known && same_recipients(&a->direct, names, nnames))
+			return a;
+	return NULL;
+}
+
 int
 audience_own_direct(
     struct node *n, const char *const *names, unsigned int nnames, struct audience **ret)
@@ -244,12 +255,8 @@ audience_own_direct(
 	struct audience *a;
 	int err;
 
-	TAILQ_FOREACH(a, &n->own->audiences, link) {
-		if (!a->direct_known || !same_recipients(&a->direct, names, nnames))
-			continue;
-		*ret = a;
+	if ((*ret = audience_find_direct(n, names, nnames)) != NULL)
 		return 0;
-	}
 	snprintf(d.origin, sizeof(d.origin), "%s", n->name);
 	n->env->ops->random(n->env, d.nonce, sizeof(d.nonce));
 	d.recipients = calloc(nnames, sizeof(*d.recipients));

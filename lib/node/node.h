@@ -107,6 +107,9 @@ void node_submit(struct node *n, struct node_submit *s);
 /* Would be refused? The same checks without effect; fills d. Direct: recipients known? */
 int node_submit_check(
     struct node *n, const struct node_submit *s, struct nrs_detail *d) NRS_MUST_CHECK;
+/* Positions of objects shared already, after a good check; *ret is malloc'd or NULL. */
+int node_submit_known(struct node *n, const struct node_submit *s, uint32_t **ret,
+    uint32_t *ret_n) NRS_MUST_CHECK;
 
 /* --- communities ------------------------------------------------------- */
 

@@ -98,7 +98,7 @@ finish(struct publish *p, struct node_submit *s, int rc)
 
 	if (rc != 0) {
 		(void)nrs_fail(&s->d, rc, 0, "%s", nrs_strerror(rc));
-		c->submit_refused++;
+		c->submit_refused += rc != NRS_EEXISTS; /* a repetition is welcome */
 	} else {
 		c->published++;
 	}
@@ -389,6 +389,19 @@ by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static const char **
+sorted_recipients(const struct node_submit *s)
+{
+	const char **names = calloc(s->nrecipients + 1, sizeof(*names));
+
+	if (names == NULL)
+		return NULL;
+	for (unsigned int i = 0; i < s->nrecipients; i++)
+		names[i] = s->recipients[i];
+	qsort(names, s->nrecipients, sizeof(*names), by_name);
+	return names;
+}
+
 static int
 choose_audience(struct node *n, struct pub *u)
 {
@@ -398,12 +411,8 @@ choose_audience(struct node *n, struct pub *u)
 
 	if (u->c != NULL)
 		return audience_add(n->own, &u->c->id, AUD_COMMUNITY, &u->a);
-	names = calloc(s->nrecipients, sizeof(*names));
-	if (names == NULL)
+	if ((names = sorted_recipients(s)) == NULL)
 		return NRS_ENOMEM;
-	for (unsigned int i = 0; i < s->nrecipients; i++)
-		names[i] = s->recipients[i];
-	qsort(names, s->nrecipients, sizeof(*names), by_name);
 	err = audience_own_direct(n, names, s->nrecipients, &u->a);
 	free(names);
 	return err;
@@ -485,6 +494,55 @@ node_submit_check(struct node *n, const struct node_submit *s, struct nrs_detail
 	if (err == 0 && !nrs_tlp_covers(s->tlp, bundle.tlp_max))
 		err = nrs_fail(d, NRS_EMARKING, 0,
 		    "an object is marked more strictly than the whole submission");
+	return err;
+}
+
+int
+node_submit_known(
+    struct node *n, const struct node_submit *s, uint32_t **ret, uint32_t *ret_n)
+{
+	struct node_submit found = { .known = NULL };
+	struct pub u = { .s = &found, .p = n->publish, .tlp = s->tlp };
+	struct nrs_digest *dg = NULL;
+	struct scan sc = { .u = &u };
+	const char **names = NULL;
+	uint64_t index;
+	int err;
+
+	*ret = NULL;
+	*ret_n = 0;
+	nrs_buf_init(&u.keys, (size_t)NRS_OBJECTS_MAX * NRS_SEEN_KEY);
+	if ((err = publish_check(n, s, &u.c, &found.d)) != 0)
+		goto out;
+	if (u.c != NULL)
+		u.a = audience_find(n->own, &u.c->id);
+	else if ((names = sorted_recipients(s)) != NULL)
+		u.a = audience_find_direct(n, names, s->nrecipients);
+	if (u.a == NULL) /* nothing was ever sent there */
+		goto out;
+	if ((sc.dg = dg = nrs_digest_new()) == NULL) {
+		err = NRS_ENOMEM;
+		goto out;
+	}
+	err = nrs_bundle_scan(
+	    s->payload, s->payload_len, &u.bundle, scan_object, &sc, &found.d);
+	for (size_t i = 0; err == 0 && i < u.keys.len / NRS_SEEN_KEY; i++) {
+		err = nrs_seen_find(u.p->seen, u.keys.p + i * NRS_SEEN_KEY, &index);
+		if (err == 0)
+			err = keep_known(&u, i);
+		else if (err == NRS_ENOTFOUND || err == NRS_EBUSY)
+			err = 0;
+	}
+out:
+	if (err == 0) {
+		*ret = found.known;
+		*ret_n = found.nknown;
+	} else {
+		free(found.known);
+	}
+	nrs_digest_free(dg);
+	nrs_buf_fini(&u.keys);
+	free(names);
 	return err;
 }
 

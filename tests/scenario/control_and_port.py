@@ -79,6 +79,8 @@ def check_stream(a, b):
         "recipients": ["us.cert.example"], "objects": 1000}
     assert call(a, "submit", first, community="iwwn", tlp="AMBER")["objects"] == 1000
     assert len(call(a, "submit", first, community="iwwn", tlp="AMBER")["known"]) == 1000
+    assert len(call(a, "submit", first, community="iwwn", tlp="AMBER", dry_run=True)["known"]) == 1000
+    assert call(a, "submit", first, community="iwwn", tlp="GREEN", dry_run=True)["objects"] == 1000
     for _ in range(20):
         call(a, "submit", bundle(200), community="iwwn", tlp="AMBER")
     call(b, "idle", timeout_s=60)
@@ -89,6 +91,10 @@ def check_stream(a, b):
         rest = list(c.stream("tail", **{"from": f"{at['event']}.{at['n'] + 1}"}))
         assert rest == lines[1701:]
         assert list(c.stream("tail", **{"from": c.end["cursor"]})) == []
+    direct = bundle(3)
+    for want in ({"recipients": ["us.cert.example"], "objects": 3}, {"known": [0, 1, 2]}):
+        assert call(a, "submit", direct, to=["us.cert.example"], tlp="AMBER", dry_run=True) == want
+        call(a, "submit", direct, to=["us.cert.example"], tlp="AMBER")
 
 
 def check_stopped_reader(a, b):
