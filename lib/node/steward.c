@@ -34,8 +34,9 @@ TAILQ_HEAD(jobs, job);
 struct steward {
 	struct jobs queue;
 	struct job *signing;
-	struct jobs durable;  /* put, waiting for the disk */
-	struct jobs finished; /* done() is owed */
+	struct jobs durable;	 /* put, waiting for the disk */
+	struct jobs finished;	 /* done() is owed */
+	struct node_op *starved; /* likewise, without a job; chained by priv */
 	unsigned int count;
 };
 
@@ -310,6 +311,7 @@ void
 steward_turn(struct node *n)
 {
 	struct steward *st = n->steward;
+	struct node_op *op;
 	struct jobs list;
 	struct job *j;
 
@@ -317,12 +319,18 @@ steward_turn(struct node *n)
 		TAILQ_REMOVE(&st->queue, j, link);
 		start(j);
 	}
+	while ((op = st->starved) != NULL) {
+		st->starved = op->priv;
+		st->count--;
+		(void)nrs_fail(&op->d, NRS_ENOMEM, 0, "%s", nrs_strerror(NRS_ENOMEM));
+		op->done(op, NRS_ENOMEM);
+	}
 	TAILQ_INIT(&list);
 	TAILQ_CONCAT(&list, &st->finished, link);
 	while ((j = TAILQ_FIRST(&list)) != NULL) {
-		struct node_op *op = j->op;
 		int rc = j->rc;
 
+		op = j->op;
 		TAILQ_REMOVE(&list, j, link);
 		st->count--;
 		job_free(j);
@@ -332,15 +340,20 @@ steward_turn(struct node *n)
 
 /* --- requests ---------------------------------------------------------------------- */
 
-/* NULL: no memory even to say so later; the operation is left without an answer. */
+/* NULL: no memory even for a job; the operation is told so in the next turn. */
 static struct job *
 job_new(struct node *n, struct node_op *op)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
 	memset(&op->d, 0, sizeof(op->d));
-	if (j == NULL)
+	if (j == NULL) {
+		op->priv = n->steward->starved;
+		n->steward->starved = op;
+		n->steward->count++;
+		node_wake_at(n, n->env->ops->mono(n->env));
 		return NULL;
+	}
 	j->node = n;
 	j->op = op;
 	nrs_buf_init(&j->text, NRS_NOTE_MAX);
