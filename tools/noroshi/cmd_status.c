@@ -79,6 +79,51 @@ put_refusals(const json_t *refusals)
 	putchar('\n');
 }
 
+/* One thing that is wrong, and what to do. */
+static void
+put_wrong(unsigned int *n, const char *who, const char *what, const char *next)
+{
+	printf("%s ! ", (*n)++ == 0 ? "To do:\n" : "");
+	cli_put(stdout, who, false);
+	printf(" %s: %s\n", what, next);
+}
+
+/* What a person who was woken up wants to know first. */
+static void
+put_verdict(const json_t *a)
+{
+	const char *state = ans_text(a, "state");
+	unsigned int n = 0;
+	long long clock;
+	json_t *v;
+	size_t i;
+
+	if (strcmp(state, "full") == 0)
+		put_wrong(&n, "journal", "has no space, new work is refused",
+		    "free some space on its disk; it goes on by itself");
+	else if (strcmp(state, "serving") != 0)
+		put_wrong(&n, "daemon", "is ending", "start it again when it has ended");
+	json_array_foreach(json_object_get(a, "origins"), i, v)
+		if (ans_true(v, "frozen"))
+			put_wrong(&n, ans_text(v, "origin"),
+			    "signed two logs that differ, nothing more is taken",
+			    "ask its operators by telephone");
+	json_array_foreach(json_object_get(a, "peers"), i, v) {
+		clock = ans_num(v, "clock_ms");
+		if (ans_true(v, "suspended"))
+			put_wrong(&n, ans_text(v, "name"), "is suspended",
+			    "noroshi peer resume, if that is over");
+		else if (strcmp(ans_text(v, "state"), "up") != 0)
+			put_wrong(&n, ans_text(v, "name"), "is not connected",
+			    "noroshi peer test tells why");
+		else if (clock > 60000 || clock < -60000)
+			put_wrong(&n, ans_text(v, "name"), "has another clock by minutes",
+			    "timedatectl, here and there");
+	}
+	if (n == 0)
+		printf("All is well.\n");
+}
+
 static void
 put_status(const struct cli *c, const json_t *a)
 {
@@ -104,6 +149,8 @@ put_status(const struct cli *c, const json_t *a)
 		put_peers(c, json_object_get(a, "peers"));
 	}
 	put_refusals(json_object_get(a, "refusals"));
+	putchar('\n');
+	put_verdict(a);
 }
 
 static int
@@ -144,11 +191,65 @@ put_metric(struct table *t, const json_t *m)
 	}
 	table_text(t, name);
 	if (json_is_real(value))
-		table_fmt(t, "%g", json_real_value(value));
+		table_fmt(t, "%.15g", json_real_value(value));
 	else
 		table_fmt(t, "%lld", (long long)json_integer_value(value));
 	table_text(t, ans_text(m, "help"));
 	free(name);
+}
+
+/* Text of a help or label in the exposition format: backslash, newline, quote. */
+static void
+put_quoted(const char *s, bool quote)
+{
+	for (; *s != '\0'; s++) {
+		if (*s == '\n')
+			fputs("\\n", stdout);
+		else if (*s == '\\' || (quote && *s == '"'))
+			printf("\\%c", *s);
+		else
+			putchar(*s);
+	}
+}
+
+static void
+put_sample(const json_t *m)
+{
+	const char *key, *sep = "{";
+	json_t *v, *value = json_object_get(m, "value");
+
+	fputs(ans_text(m, "name"), stdout);
+	json_object_foreach(json_object_get(m, "labels"), key, v) {
+		printf("%s%s=\"", sep, key);
+		put_quoted(json_is_string(v) ? json_string_value(v) : "", true);
+		putchar('"');
+		sep = ",";
+	}
+	printf("%s %.15g\n", *sep == ',' ? "}" : "", json_number_value(value));
+}
+
+/* The format of Prometheus: all samples of one name together, after its head. */
+static void
+put_exposition(const json_t *metrics)
+{
+	json_t *m, *other, *said = json_object();
+	size_t i, k;
+
+	json_array_foreach(metrics, i, m) {
+		const char *name = ans_text(m, "name");
+
+		if (json_object_get(said, name) != NULL)
+			continue;
+		if (json_object_set_new(said, name, json_true()) != 0)
+			cli_oom();
+		printf("# HELP %s ", name);
+		put_quoted(ans_text(m, "help"), false);
+		printf("\n# TYPE %s %s\n", name, ans_text(m, "type"));
+		json_array_foreach(metrics, k, other)
+			if (strcmp(ans_text(other, "name"), name) == 0)
+				put_sample(other);
+	}
+	json_decref(said);
 }
 
 static int
@@ -168,15 +269,18 @@ run_stats(struct cli *c, void *opts, char **argv, unsigned int argc)
 		put_metric(t, v);
 	if (c->form == CLI_JSON)
 		ans_print(a.json);
-	else
+	else if (c->form == CLI_CSV || c->out_tty)
 		table_print(t, c, stdout);
+	else
+		put_exposition(json_object_get(a.json, "metrics"));
 	table_free(t);
 	ctl_answer_fini(&a);
 	return 0;
 }
 
-const struct cmd cmd_stats = { "stats", NULL, "every counter and gauge of the daemon", NULL,
-	NULL, 0, 0, 0, NULL, run_stats };
+const struct cmd cmd_stats = { "stats", NULL, "every counter and gauge of the daemon",
+	"    A table on a terminal; in a pipe, the text format of Prometheus.\n", NULL, 0,
+	0, 0, NULL, run_stats };
 
 /* --- version, reload, conf show ---------------------------------------- */
 

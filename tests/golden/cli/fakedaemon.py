@@ -42,6 +42,7 @@ class FakeDaemon:
         self.shared = set()    # (tlp, id, modified)
         self.fail_next = []    # errors for the submissions to come
         self.lines = []        # of tail
+        self.more_peers = []   # in status
         self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
@@ -124,7 +125,7 @@ class FakeDaemon:
                 "journal": {"bytes": 1536, "segments": 1, "batches": 3},
                 "origins": [{"origin": ORIGIN, "own": True, "size": 5, "root": "A" * 44, "opened": 5,
                              "refused": 0, "frozen": False, "source": None}],
-                "peers": [PEER], "communities": self.communities(), "refusals": {"syntax": 2}, "readers": 0}, None
+                "peers": [PEER] + self.more_peers, "communities": self.communities(), "refusals": {"syntax": 2}, "readers": 0}, None
 
     def communities(self):
         return [{"name": "iwwn", "id": base64.b64encode(COMMUNITY).decode(), "founder": ORIGIN, "epoch": 2,
@@ -174,7 +175,10 @@ class FakeDaemon:
         return self.error("conf", "noroshi.conf:3: unknown key \"orgin\"", 78, "", "did you mean origin?"), None
 
     def do_stats(self, req, data):
-        return {"metrics": [{"name": "noroshi_x", "help": "xs", "type": "counter", "value": 4, "labels": {"a": "b"}}]}, None
+        return {"metrics": [{"name": "noroshi_x", "help": "xs", "type": "counter", "value": 4, "labels": {"a": "b"}},
+                            {"name": "noroshi_y", "help": "ys", "type": "gauge", "value": 0.5, "labels": {}},
+                            {"name": "noroshi_x", "help": "xs", "type": "counter", "value": 12345678901.0,
+                             "labels": {"a": 'c"d\\'}}]}, None
 
     def do_submit(self, req, data):
         bundle = json.loads(data)

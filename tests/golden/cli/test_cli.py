@@ -262,7 +262,16 @@ def case_tables(w):
     w.run("community", "show", "nope", expect=65)
     assert "1 d 02 h" in w.run("status").out
     assert json.loads(w.run("status", "--json").out)["events"] == 12
-    assert "noroshi_x a=b" in w.run("stats").out
+    assert w.run("stats").out == ('# HELP noroshi_x xs\n# TYPE noroshi_x counter\nnoroshi_x{a="b"} 4\n'
+                                  'noroshi_x{a="c\\"d\\\\"} 12345678901\n# HELP noroshi_y ys\n'
+                                  "# TYPE noroshi_y gauge\nnoroshi_y 0.5\n")
+    assert "noroshi_x a=b,4,xs" in w.run("--csv", "stats").out
+    assert "All is well." in w.run("status").out
+    w.daemon.more_peers = [dict(fakedaemon.PEER, name="sg.cert.example", state="down"),
+                           dict(fakedaemon.PEER, name="kr.cert.example", clock_ms=-120000)]
+    out = w.run("status").out
+    assert "All is well" not in out and "! sg.cert.example is not connected: noroshi peer test" in out, out
+    assert "! kr.cert.example has another clock" in out, out
     assert w.run("conf", "show").out == "node {\n}\n"
     assert fakedaemon.FINGERPRINT in w.run("version").out
     p = w.run("reload", expect=78)
