@@ -195,5 +195,11 @@ int conf_peer_suspend(const struct conf *c, const char *origin, bool suspended,
 /* Takes the stanza and the manifest away. */
 int conf_peer_remove(
     const struct conf *c, const char *origin, struct nrs_detail *d) NRS_MUST_CHECK;
+/*
+ * After an edit that did not load: the files of this peer as c, which is still
+ * in force, has them; none when it has no such peer.
+ */
+int conf_peer_undo(
+    const struct conf *c, const char *origin, struct nrs_detail *d) NRS_MUST_CHECK;
 
 #endif

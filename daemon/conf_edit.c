@@ -188,13 +188,15 @@ stanza_of(const struct conf *c, const struct conf_peer *p, const char *origin)
 {
 	struct conf_peer s = { 0 };
 	static char none[] = "";
+	char name[NRS_ORIGIN_MAX + 32];
 	size_t dir = strlen(c->dir);
 
 	if (p != NULL) {
 		s = *p;
 		/* The usual place goes without saying, so that the tree can be moved. */
+		snprintf(name, sizeof(name), "/peers/%s.manifest", origin);
 		if (strncmp(s.manifest_path, c->dir, dir) == 0 &&
-		    strncmp(s.manifest_path + dir, "/peers/", 7) == 0)
+		    strcmp(s.manifest_path + dir, name) == 0)
 			s.manifest_path = none;
 		return s;
 	}
@@ -269,6 +271,35 @@ conf_peer_remove(const struct conf *c, const char *origin, struct nrs_detail *d)
 	if ((rc = may_edit(c, &n, p, d)) == 0 &&
 	    (rc = remove_file(n.conf_dir, n.stanza, d)) == 0)
 		rc = remove_file(n.peers_dir, n.manifest, d);
+	names_fini(&n);
+	return rc;
+}
+
+int
+conf_peer_undo(const struct conf *c, const char *origin, struct nrs_detail *d)
+{
+	const struct conf_peer *p = conf_peer_find(c, origin);
+	struct names n;
+	int rc;
+
+	if ((rc = names_init(&n, c, origin)) != 0)
+		return rc;
+	if ((rc = may_edit(c, &n, p, d)) != 0)
+		goto out;
+	if (p == NULL) {
+		if ((rc = remove_file(n.conf_dir, n.stanza, d)) == 0)
+			rc = remove_file(n.peers_dir, n.manifest, d);
+	} else {
+		struct conf_peer s = stanza_of(c, p, origin);
+
+		/* A manifest that stands elsewhere by hand was not touched. */
+		if (*s.manifest_path == '\0')
+			rc = replace_file(
+			    n.peers_dir, n.manifest, p->manifest, p->manifest_len, d);
+		if (rc == 0)
+			rc = save_stanza(&n, &s, d);
+	}
+out:
 	names_fini(&n);
 	return rc;
 }

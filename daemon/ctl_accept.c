@@ -368,14 +368,12 @@ accept_now(struct accept *a)
 	struct ctl_req *r = a->r;
 	struct conf_err e = { 0 };
 	struct nrs_detail d = { 0 };
-	bool was_there;
 	int rc;
 
 	if (!same_fingerprint(a) || !known_communities(a)) {
 		accept_free(a);
 		return;
 	}
-	was_there = conf_peer_find(r->app->conf, a->name) != NULL;
 	if ((rc = write_peer(a, &d)) != 0) {
 		ctl_fail_rc(r, rc, "the peer was not accepted", &d,
 		    rc == NRS_EPERM ? "edit that file, then: noroshi reload" : NULL);
@@ -383,7 +381,8 @@ accept_now(struct accept *a)
 		return;
 	}
 	if (app_reload(r->app, &e) != 0) {
-		if (!was_there && conf_peer_remove(r->app->conf, a->name, &d) != 0)
+		/* What is in force stays, and so must what the next start reads. */
+		if (conf_peer_undo(r->app->conf, a->name, &d) != 0)
 			log_warning("control",
 			    "peer %s: its files could not be taken back: %s", a->name,
 			    d.text);

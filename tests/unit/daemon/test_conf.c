@@ -335,11 +335,30 @@ test_edit(void **state)
 	p = conf_peer_find(c, "us.cert.example");
 	assert_true(p->suspended);
 	assert_string_equal(p->addresses.v[0], "us.cert.example:7373");
+
+	/* One that does not load is taken back: to what is in force, or to nothing. */
+	edit.manifest = (const uint8_t *)"rubbish";
+	edit.manifest_len = 7;
+	edit.ncommunities = 1;
+	assert_int_equal(conf_peer_write(c, &edit, NULL), 0);
+	assert_int_equal(conf_peer_undo(c, "us.cert.example", NULL), 0);
+	conf_free(c);
+	c = load();
+	p = conf_peer_find(c, "us.cert.example");
+	assert_non_null(p);
+	assert_true(p->suspended);
+	assert_int_equal(p->communities.n, 2);
 	assert_int_equal(conf_peer_remove(c, "us.cert.example", NULL), 0);
 	conf_free(c);
 	c = load();
 	assert_null(conf_peer_find(c, "us.cert.example"));
 	assert_int_not_equal(access(path, F_OK), 0);
+	assert_int_equal(conf_peer_write(c, &edit, NULL), 0);
+	assert_int_equal(conf_peer_undo(c, "us.cert.example", NULL), 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	conf_free(c);
+	c = load();
+	assert_null(conf_peer_find(c, "us.cert.example"));
 	conf_free(c);
 	free(note);
 }
