@@ -20,7 +20,6 @@
 #include "crypto/digest.h"
 
 #define SLOT_HEAD  24
-#define ENTRY_LEN  (32 + 8 + 32)
 #define LOCK_TRIES 60 /* of 50 ms: a keeper whose daemon was killed is about to end */
 
 static const char magic[4] = "NRKS";
@@ -151,24 +150,43 @@ decode(struct keeper_state *st, const uint8_t *p)
 	return 0;
 }
 
+/* All there is: a newest slot read in part would let the older one count. */
+static int
+pread_all(int fd, uint8_t *p, size_t len, size_t *ret_len)
+{
+	size_t got = 0;
+
+	while (got < len) {
+		ssize_t n = pread(fd, p + got, len - got, (off_t)got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return NRS_EIO;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	*ret_len = got;
+	return 0;
+}
+
 static int
 load(struct keeper_state *st, struct nrs_detail *d)
 {
 	uint8_t *both = calloc(2, KEEPER_SLOT_LEN);
 	uint64_t seq[2];
-	size_t len[2];
-	ssize_t n;
+	size_t len[2], n;
 	int rc;
 
 	if (both == NULL)
 		return NRS_ENOMEM;
-	n = pread(st->fd, both, 2 * (size_t)KEEPER_SLOT_LEN, 0);
-	if (n < 0) {
+	if (pread_all(st->fd, both, 2 * (size_t)KEEPER_SLOT_LEN, &n) != 0) {
 		free(both);
 		return nrs_fail(d, NRS_EIO, 0, "keeper.state: %s", strerror(errno));
 	}
-	len[0] = (size_t)n < KEEPER_SLOT_LEN ? (size_t)n : KEEPER_SLOT_LEN;
-	len[1] = (size_t)n - len[0];
+	len[0] = n < KEEPER_SLOT_LEN ? n : KEEPER_SLOT_LEN;
+	len[1] = n - len[0];
 	for (unsigned int i = 0; i < 2; i++) {
 		seq[i] = slot_check(both + i * (size_t)KEEPER_SLOT_LEN, len[i]);
 		if (seq[i] % 2 != i) /* the other slot's */
