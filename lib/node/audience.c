@@ -396,6 +396,82 @@ audience_shared(struct node *n, const struct audience *a, const struct peer *p)
 	return false;
 }
 
+/* Epoch of the record at seq; false when it is not held. */
+static bool
+epoch_at(const struct audience *a, uint64_t seq, struct nrs_buf *buf, uint32_t *ret)
+{
+	struct node_record rec;
+	uint64_t index;
+
+	if (nrs_array_get(a->index, seq, 1, &index) != 0 || index == 0 ||
+	    node_read_record(a->origin, index - 1, buf, &rec) != 0)
+		return false;
+	*ret = rec.h.epoch;
+	return true;
+}
+
+/* First seq from *lo whose epoch is above epoch: epochs never fall along a chain. */
+static bool
+epoch_end(const struct audience *a, uint32_t epoch, uint64_t *lo, struct nrs_buf *buf)
+{
+	uint64_t hi = a->durable, mid;
+	uint32_t e;
+
+	while (*lo < hi) {
+		mid = *lo + (hi - *lo) / 2;
+		if (!epoch_at(a, mid, buf, &e))
+			return false;
+		if (e <= epoch)
+			*lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return true;
+}
+
+uint64_t
+audience_reach(struct node *n, const struct audience *a, const struct peer *p)
+{
+	const struct community *c = a->community;
+	uint64_t reach;
+	struct nrs_buf buf;
+	uint32_t e = a->epoch;
+
+	if (!audience_shared(n, a, p) || a->durable == 0)
+		return 0;
+	if (a->type == AUD_DIRECT || c == NULL || community_member_at(c, e, p->name) ||
+	    (c->v[c->n - 1].s.history &&
+		community_member_at(c, community_epoch(c), p->name)))
+		return a->durable;
+	nrs_buf_init(&buf, NRS_JFRAME_MAX + 64);
+	for (reach = a->durable;;) {
+		while (e > 0 && !community_member_at(c, e, p->name))
+			e--;
+		if (!community_member_at(c, e, p->name)) {
+			reach = 0;
+			break;
+		}
+		reach = a->base;
+		if (!epoch_end(a, e, &reach, &buf)) {
+			reach =
+			    a->durable; /* a chain with holes: too much rather than too little */
+			break;
+		}
+		if (reach == a->base) {
+			reach = 0;
+			break;
+		}
+		if (!epoch_at(a, reach - 1, &buf, &e)) {
+			reach = a->durable;
+			break;
+		}
+		if (community_member_at(c, e, p->name))
+			break;
+	}
+	nrs_buf_fini(&buf);
+	return reach;
+}
+
 /* --- records -------------------------------------------------------------- */
 
 int

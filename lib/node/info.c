@@ -71,18 +71,17 @@ record_ms(struct audience *a, uint64_t seq)
 static void
 fill_lag(struct node *n, struct peer *p, struct node_peer_info *i)
 {
-	uint64_t now = n->env->ops->wall(n->env).ms, oldest = 0, next, ms;
+	uint64_t now = n->env->ops->wall(n->env).ms, oldest = 0, next, reach, ms;
 	struct audience *a;
 
 	i->lag_records = 0;
 	i->lag_ms = 0;
 	TAILQ_FOREACH(a, &n->own->audiences, link) {
-		if (!audience_shared(n, a, p))
-			continue;
+		reach = audience_reach(n, a, p);
 		next = acked(p, a);
-		if (next >= a->durable)
+		if (next >= reach)
 			continue;
-		i->lag_records += a->durable - next;
+		i->lag_records += reach - next;
 		ms = record_ms(a, next);
 		if (ms != 0 && (oldest == 0 || ms < oldest))
 			oldest = ms;

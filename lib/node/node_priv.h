@@ -323,6 +323,12 @@ int audience_entitled(struct node *n, const struct audience *a, const struct nrs
     const struct peer *p) NRS_MUST_CHECK;
 /* Might this peer be entitled to anything in it (for HAVE and FETCH)? */
 bool audience_shared(struct node *n, const struct audience *a, const struct peer *p);
+/*
+ * One past the last durable record that the membership lets this peer have; 0:
+ * none.  What a newcomer was not a member for is neither offered to it nor
+ * counted as lagging.
+ */
+uint64_t audience_reach(struct node *n, const struct audience *a, const struct peer *p);
 /* A statement that came from a peer or the operator: parse, verify, follow, put STATEMENT, apply.
  * 0 adopted; 1 known already or pending (kept); errors. */
 int community_take(struct node *n, const uint8_t *note, size_t len, bool trusted,

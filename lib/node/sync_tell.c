@@ -28,11 +28,10 @@ have_origin(struct session *s, struct origin *o, bool all)
 		c = a->sync_priv;
 		if (a->durable == 0 || (!all && c != NULL && c->announced == a->durable))
 			continue;
-		if (!audience_shared(s->node, a, s->peer))
-			continue;
 		m.id = a->id;
 		m.type = a->type;
-		m.next = a->durable;
+		if ((m.next = audience_reach(s->node, a, s->peer)) == 0)
+			continue;
 		wire_have_audience_encode(b, &m);
 		n++;
 	}
@@ -265,11 +264,13 @@ lag_begin(struct node *n)
 
 	TAILQ_FOREACH(a, &n->own->audiences, link) {
 		TAILQ_FOREACH(p, &n->peers, link) {
-			if (p->suspended || !audience_shared(n, a, p))
+			uint64_t reach = audience_reach(n, a, p);
+
+			if (reach == 0)
 				continue;
 			pa = ack_find(p, &n->own->id, &a->id);
 			if (pa != NULL)
-				ack_since(pa, pa->next, a->durable, now, false);
+				ack_since(pa, pa->next, reach, now, false);
 		}
 	}
 }

@@ -670,11 +670,11 @@ sync_origin(void *arg, const struct node_origin_info *i)
 	return 1;
 }
 
-/* Records of epochs before it joined, or after it left, count as lag of a peer. */
+/* What was shared just before it left may never reach it: it is told no more statements. */
 static bool
 lag_is_vague(const struct sim *s, const struct snode *n)
 {
-	return !n->member || s->join[n->id] != 0 || (n->id == s->n - 1 && s->left);
+	return !n->member || (n->id == s->n - 1 && s->left);
 }
 
 static int
