@@ -93,6 +93,26 @@ take_indicator(struct rows *r, const struct nrs_indicator *i)
 	return put_object(s, i->tlp, &r->json);
 }
 
+/* A date in a column that nobody looks at would be lost without a word. */
+static void
+tell_unused(const struct rows *r)
+{
+	char name[64];
+
+	for (unsigned int i = 0; i < r->row.n && !r->s->silent; i++) {
+		bool used = r->row.f[i].len == 0;
+
+		for (unsigned int k = 0; k < NRS_CSV_KEY__MAX; k++)
+			used = used || r->map.col[k] == (int)i;
+		if (used)
+			continue;
+		(void)nrs_text_escape(
+		    name, sizeof(name), (const char *)r->row.f[i].p, r->row.f[i].len);
+		cli_note(r->s->c, "%s: column \"%s\" is not used; --map says what it is",
+		    r->in->name, name);
+	}
+}
+
 static int
 take_header(struct rows *r)
 {
@@ -102,8 +122,10 @@ take_header(struct rows *r)
 	r->header = true;
 	if (rc == 0)
 		rc = nrs_csv_map_parse(r->s->map, &r->row, &r->map, &d);
-	if (rc == 0)
+	if (rc == 0) {
+		tell_unused(r);
 		return 0;
+	}
 	return cli_fail(r->s->c, r->s->map != NULL ? CLI_USAGE : CLI_DATA, nrs_errname(rc),
 	    d.text[0] != '\0' ? d.text : r->row.why,
 	    "An example: --map value=URL,name=description,seen=date",

@@ -328,6 +328,13 @@ def case_create(w):
 
 # --- submit ----------------------------------------------------------------
 
+def case_csv_unused_column(w):
+    csv = w.file("u.csv", "url,last_seen,\nhttp://a.example/x,2026-01-05,\n")
+    p = w.submit(csv)
+    assert p.err.count("is not used") == 1 and 'column "last_seen" is not used; --map' in p.err, p.err
+    assert "is not used" not in w.submit(csv, "--map", "value=url,seen=last_seen").err
+
+
 def case_csv(w):
     csv = w.file("a.csv", HEADER + "2019/01/04 10:12:00,http://a.example/x,偽の銀行\n"
                  "2019/01/04 10:12:00,hxxp://a[.]example/x,again\n"
