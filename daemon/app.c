@@ -368,6 +368,24 @@ start_keeper(struct app *a, struct nrs_detail *d)
 	return rc != 0 ? nrs_fail(d, rc, 0, "the keeper does not answer") : 0;
 }
 
+/*
+ * The keeper remembers a checkpoint before it signs it: only a keeper.state that
+ * was lost or put back from a backup can be behind the log.
+ */
+static int
+check_keeper_memory(void *arg, const struct node_origin_info *i)
+{
+	const struct app *a = arg;
+
+	if (i->own && i->checkpoint_size > a->priv->signed_size)
+		log_error("keeper",
+		    "keeper.state knows of %llu signed entries, the log of %llu: it was lost or "
+		    "is an old copy, and what else it remembered is gone",
+		    (unsigned long long)a->priv->signed_size,
+		    (unsigned long long)i->checkpoint_size);
+	return i->own;
+}
+
 static int
 open_node(struct app *a, struct nrs_detail *d)
 {
@@ -386,6 +404,8 @@ open_node(struct app *a, struct nrs_detail *d)
 		return rc;
 	rc = node_open(&a->env, &nc, !exists, &a->node, d);
 	app_node_config_fini(&nc);
+	if (rc == 0)
+		node_origins(a->node, check_keeper_memory, a);
 	return rc;
 }
 

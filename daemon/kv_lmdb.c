@@ -128,7 +128,8 @@ write_batch(struct kv *kv, const struct kv_batch *b)
 {
 	int rc;
 
-	qsort(b->v, b->n, sizeof(*b->v), item_cmp);
+	if (b->n > 0)
+		qsort(b->v, b->n, sizeof(*b->v), item_cmp);
 	while ((rc = write_txn(kv, b)) == MDB_MAP_FULL)
 		if ((rc = grow_map(kv)) != 0)
 			return rc;
