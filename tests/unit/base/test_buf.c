@@ -1,5 +1,4 @@
-/* Buffers, cursors and arenas: limits hold, the first error stays. */
-#include "base/arena.h"
+/* Buffers and cursors: limits hold, the first error stays. */
 #include "base/buf.h"
 
 #include <setjmp.h>
@@ -170,45 +169,6 @@ test_read(void **state)
 	assert_int_equal(r.err, NRS_ETRUNC);
 }
 
-static void
-test_arena(void **state)
-{
-	struct nrs_arena *a = nrs_arena_new(1 << 20);
-	uint8_t *p, *q;
-	size_t i, j;
-
-	assert_non_null(a);
-	for (i = 0; i < 2000; i++) {
-		p = nrs_arena_alloc(a, i % 97);
-		assert_non_null(p);
-		assert_int_equal((uintptr_t)p % 16, 0);
-		for (j = 0; j < i % 97; j++)
-			assert_int_equal(p[j], 0);
-		memset(p, 0xff, i % 97);
-	}
-	assert_true(nrs_arena_used(a) >= 2000 * 48 && nrs_arena_used(a) % 16 == 0);
-	assert_null(nrs_arena_alloc(a, 1 << 20));
-	assert_null(nrs_arena_alloc(a, SIZE_MAX));
-	assert_null(nrs_arena_strdup(a, "", SIZE_MAX));
-	nrs_arena_reset(a);
-	assert_int_equal(nrs_arena_used(a), 0);
-	/* memory that was used before is zeroed again, and all of the maximum is there */
-	p = nrs_arena_alloc(a, 64);
-	for (j = 0; j < 64; j++)
-		assert_int_equal(p[j], 0);
-	assert_non_null(nrs_arena_alloc(a, (1 << 20) - 64));
-	assert_null(nrs_arena_alloc(a, 0));
-	nrs_arena_reset(a);
-	assert_string_equal(nrs_arena_strdup(a, "abcdef", 3), "abc");
-	p = nrs_arena_dup(a, "xyz", 3);
-	assert_memory_equal(p, "xyz", 3);
-	p = nrs_arena_alloc(a, 0);
-	q = nrs_arena_alloc(a, 0);
-	assert_ptr_not_equal(p, q);
-	nrs_arena_free(a);
-	nrs_arena_free(NULL);
-}
-
 int
 main(void)
 {
@@ -217,7 +177,6 @@ main(void)
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_fmt),
 		cmocka_unit_test(test_read),
-		cmocka_unit_test(test_arena),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
