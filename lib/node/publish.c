@@ -70,7 +70,10 @@ struct publish {
 	size_t bytes;
 
 	struct nrs_sign sign;
-	bool signing;
+	struct nrs_job proof;	/* checks what the keeper signed */
+	struct nrs_pubkey feed; /* under this key */
+	int proof_rc;
+	bool signing; /* from the request until its proof is done */
 	unsigned int n;
 	struct entry v[BATCH_RECORDS];
 	uint8_t headers[BATCH_RECORDS * NRS_HEADER_LEN];
@@ -746,15 +749,11 @@ entry_end(struct publish *p, struct entry *e, int rc)
 }
 
 static void
-on_signed(struct nrs_sign *sign)
+keep_batch(struct publish *p, int err)
 {
-	struct publish *p = sign->arg;
 	struct node *n = p->node;
-	int err = sign->rc;
 
 	p->signing = false;
-	if (err == 0 && sign->out_len != (size_t)p->n * NRS_ED25519_SIG)
-		err = NRS_EINTERNAL;
 	if (err != 0)
 		node_log(n, NRS_LOG_ERROR, "keeper", "does not sign records: %s",
 		    nrs_strerror(err));
@@ -770,6 +769,52 @@ on_signed(struct nrs_sign *sign)
 	}
 	p->n = 0;
 	node_put_done(n);
+}
+
+/*
+ * A signature that does not verify would be refused by every peer, and the
+ * chain behind it for ever: one flipped bit must not reach the log.
+ */
+static void
+proof_run(struct nrs_job *job)
+{
+	struct publish *p = job->arg;
+	uint8_t pae[NRS_PAE_MAX];
+	size_t len;
+
+	p->proof_rc = 0;
+	for (unsigned int i = 0; i < p->n && p->proof_rc == 0; i++) {
+		len = nrs_header_pae(p->headers + (size_t)i * NRS_HEADER_LEN, pae);
+		p->proof_rc =
+		    p->node->env->ops->verify(p->feed.alg, p->feed.pub, sizeof(p->feed.pub),
+			pae, len, p->sigs + (size_t)i * NRS_ED25519_SIG, NRS_ED25519_SIG);
+	}
+}
+
+static void
+proof_done(struct nrs_job *job)
+{
+	struct publish *p = job->arg;
+
+	keep_batch(p, p->proof_rc);
+}
+
+static void
+on_signed(struct nrs_sign *sign)
+{
+	struct publish *p = sign->arg;
+	struct node *n = p->node;
+	int err = sign->rc;
+
+	if (err == 0 && sign->out_len != (size_t)p->n * NRS_ED25519_SIG)
+		err = NRS_EINTERNAL;
+	if (err != 0) {
+		keep_batch(p, err);
+		return;
+	}
+	p->feed = origin_manifest_at(n->own, n->own->put.size)->feed;
+	p->proof = (struct nrs_job){ .run = proof_run, .done = proof_done, .arg = p };
+	n->env->ops->job_submit(n->env, &p->proof);
 }
 
 static void

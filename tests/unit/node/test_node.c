@@ -251,6 +251,12 @@ test_keeper(void **state)
 	assert_int_equal(t->n->own->put.size, 1);
 	t->sign_rc = 0;
 	tnode_run(t);
+	/* nor does a signature with a flipped bit reach the log */
+	t->sign_flip = true;
+	tnode_submit(t, &a, "iwwn", 90, 1, NRS_TLP_GREEN);
+	tnode_run(t);
+	assert_int_equal(a.rc, NRS_ESIG);
+	t->sign_flip = false;
 	if (b.rc == NRS_EPERM) { /* it was asked before the keeper recovered */
 		tnode_submit(t, &b, "iwwn", 1, 2, NRS_TLP_GREEN);
 		tnode_run(t);
@@ -570,6 +576,40 @@ op_done(struct node_op *op, int rc)
 	*(int *)op->arg = rc;
 }
 
+static int
+found(struct tnode *t, const char *name, uint8_t ceiling, uint8_t onward)
+{
+	struct node_community_opts o = { .ceiling = ceiling, .onward = onward };
+	int rc = 1;
+	struct node_op op = { .done = op_done, .arg = &rc };
+
+	node_community_create(t->n, name, &o, &op);
+	tnode_run(t);
+	return rc;
+}
+
+/* What a community may be: names and markings up to their limits, and nothing above. */
+static void
+test_found(void **state)
+{
+	struct tnode *t = tnode_new(14);
+	char name[NRS_NAME_MAX + 2];
+
+	memset(name, 'n', sizeof(name));
+	assert_int_equal(tnode_open(t, true), 0);
+	name[NRS_NAME_MAX + 1] = '\0';
+	assert_int_equal(found(t, name, NRS_TLP_AMBER, 0), NRS_ESYNTAX);
+	name[NRS_NAME_MAX] = '\0';
+	assert_int_equal(found(t, name, NRS_TLP_AMBER_STRICT, 2), 0);
+	assert_non_null(community_find_name(t->n, name));
+	assert_int_equal(found(t, name, NRS_TLP_AMBER, 0), NRS_EEXISTS);
+	assert_int_equal(found(t, "red", NRS_TLP_RED, 0), NRS_ERANGE);
+	assert_int_equal(found(t, "onward", NRS_TLP_AMBER, 3), NRS_ERANGE);
+	assert_null(community_find_name(t->n, "red"));
+	assert_null(community_find_name(t->n, "onward"));
+	tnode_free(t);
+}
+
 static void
 test_members(void **state)
 {
@@ -839,6 +879,7 @@ main(void)
 		cmocka_unit_test(test_rebuild),
 		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_statements),
 		cmocka_unit_test(test_configure),

@@ -112,6 +112,8 @@ sign_headers(struct nrs_sign *s)
 		len = nrs_header_pae(s->in + i * NRS_HEADER_LEN, pae);
 		assert_int_equal(
 		    nrs_seckey_sign(world->id.feed, pae, len, s->out + i * 64), 0);
+		if (world->sign_flip)
+			s->out[i * 64 + 5] ^= 1;
 	}
 }
 

@@ -28,6 +28,7 @@ struct tnode {
 	struct nrs_sign *signs, **signs_last;
 	int sign_rc;	/* what it answers to requests for headers */
 	bool sign_hold; /* it does not answer */
+	bool sign_flip; /* one bit of what it answers is wrong */
 	uint64_t signed_size;
 	unsigned int nlog; /* lines for the operator at level error */
 	/* the cache of keys */
