@@ -33,9 +33,9 @@ enum nrs_jtype {
 	NRS_J__MAX
 };
 
-#define NRS_JRECORD_RAW	  0x01 /* flags: payload not compressed */
+#define NRS_JRECORD_RAW	      0x01 /* flags: payload not compressed */
 #define NRS_JCHECKPOINT_RIVAL 0x01 /* flags: evidence against its origin, not in force */
-#define NRS_POS(seg, off) ((uint64_t)(seg) << 32 | (off))
+#define NRS_POS(seg, off)     ((uint64_t)(seg) << 32 | (off))
 
 /* A frame as read; body is borrowed from the reader's buffer. */
 struct nrs_jframe {

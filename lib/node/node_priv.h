@@ -39,7 +39,8 @@ struct community;
 /* A manifest in force from a place of the log on. */
 struct origin_manifest {
 	struct nrs_manifest m;
-	uint64_t index; /* of its control entry; NRS_NONE: not in the log yet (number 0 only) */
+	uint64_t
+	    index; /* of its control entry; NRS_NONE: not in the log yet (number 0 only) */
 	uint8_t *note;
 	size_t note_len;
 };
@@ -55,31 +56,33 @@ struct origin {
 	struct origin_manifest *manifests;
 	unsigned int nmanifests;
 
-	struct nrs_frontier put;	  /* logical */
-	uint64_t durable;		  /* leaves durable */
-	uint8_t *cp_note;		  /* newest verified checkpoint put; owned */
+	struct nrs_frontier put; /* logical */
+	uint64_t durable;	 /* leaves durable */
+	uint8_t *cp_note;	 /* newest verified checkpoint put; owned */
 	size_t cp_len;
-	struct nrs_checkpoint cp;	  /* cp.size <= put.size */
-	uint8_t *shown_note;		  /* newest durable checkpoint: served, shown; owned */
+	struct nrs_checkpoint cp; /* cp.size <= put.size */
+	uint8_t *shown_note;	  /* newest durable checkpoint: served, shown; owned */
 	size_t shown_len;
 	struct nrs_checkpoint shown;
-	uint64_t opened, refused;	  /* logical */
+	uint64_t opened, refused; /* logical */
 
-	struct nrs_array *pos;		  /* u64 per leaf: position of RECORD, REFUSED, CONTROL or LEAVES frame */
+	struct nrs_array
+	    *pos; /* u64 per leaf: position of RECORD, REFUSED, CONTROL or LEAVES frame */
 	struct nrs_array *level[NRS_TILE_LEVELS];
-	struct nrs_tile_store store;	  /* over level[] */
+	struct nrs_tile_store store; /* over level[] */
 
-	TAILQ_HEAD(, audience) audiences; /* of which this origin's records are known here */
+	TAILQ_HEAD(, audience)
+	audiences; /* of which this origin's records are known here */
 	struct nrs_map *audience_by_id;
 
-	TAILQ_ENTRY(origin) dirty_link;	  /* node.c: put and not marked yet */
+	TAILQ_ENTRY(origin) dirty_link; /* node.c: put and not marked yet */
 	bool dirty;
 	bool cp_dirty;
 
 	/* sync.c: where its leaves come from */
 	struct session *source;
 	uint16_t source_stream;
-	struct peer *peer;		  /* the peer that is this origin; NULL: own or removed */
+	struct peer *peer; /* the peer that is this origin; NULL: own or removed */
 	void *sync_priv;
 };
 
@@ -88,9 +91,9 @@ struct audience {
 	TAILQ_ENTRY(audience) link;
 	struct origin *origin;
 	struct nrs_hash id;
-	uint8_t type;			  /* AUD_COMMUNITY, AUD_DIRECT */
-	struct community *community;	  /* by id; NULL while unknown here, or direct */
-	struct nrs_direct direct;	  /* type direct, once its list is known */
+	uint8_t type;		     /* AUD_COMMUNITY, AUD_DIRECT */
+	struct community *community; /* by id; NULL while unknown here, or direct */
+	struct nrs_direct direct;    /* type direct, once its list is known */
 	bool direct_known;
 	uint64_t next;			  /* seq expected next; logical. 0: none held */
 	struct nrs_hash head;		  /* link of the record next - 1; zeros */
@@ -116,7 +119,7 @@ struct community {
 		struct nrs_statement s;
 		uint8_t *note;
 		size_t note_len;
-	} *v; /* v[i].s.epoch == i */
+	} * v;		/* v[i].s.epoch == i */
 	uint8_t *rival; /* frozen: the statement that contradicts v[]; evidence */
 	size_t rival_len;
 	unsigned int shown;   /* epochs that are durable: what peers are told (session.c) */
@@ -132,8 +135,9 @@ struct peer_ack {
 	struct nrs_hash origin;
 	struct nrs_hash audience; /* zeros: the leaves */
 	uint64_t size;
-	uint64_t next;		/* seqs below are durable there */
-	struct nrs_mono since;	/* when it fell behind what is durable here; ns 0: it has all */
+	uint64_t next; /* seqs below are durable there */
+	struct nrs_mono
+	    since; /* when it fell behind what is durable here; ns 0: it has all */
 };
 
 /* A peer as configured, and what is known of it beyond one session. */
@@ -147,7 +151,7 @@ struct peer {
 	bool suspended;
 	uint8_t ceiling;
 	uint64_t records_per_s, bytes_per_day;
-	struct session *session; /* the one that is up or coming up; NULL */
+	struct session *session;    /* the one that is up or coming up; NULL */
 	struct node_peer_info info; /* counters and the last session's facts */
 	char why[128];
 	/* session.c */
@@ -190,28 +194,29 @@ struct node {
 		struct origin *o;
 		uint64_t index;
 		uint64_t pos;
-	} *moves; /* by origin_set_pos(), not durable yet; in order of pos */
+	} * moves; /* by origin_set_pos(), not durable yet; in order of pos */
 	size_t nmoves, moves_cap, moves_done;
 
-	uint64_t next_event;	/* logical: number of the next event, from 1 */
-	uint64_t event_ms;	/* time of the newest event: they never go back */
-	uint64_t shown_event;	/* newest durable event: what readers may see */
+	uint64_t next_event;	  /* logical: number of the next event, from 1 */
+	uint64_t event_ms;	  /* time of the newest event: they never go back */
+	uint64_t shown_event;	  /* newest durable event: what readers may see */
 	struct nrs_array *events; /* u64 per event (element number - 1): position */
-	TAILQ_HEAD(node_readers, node_reader) readers; /* they know that there may be more */
+	TAILQ_HEAD(node_readers, node_reader)
+	readers;			   /* they know that there may be more */
 	struct node_readers idle_readers;  /* owed a wake */
 	struct node_readers woken_readers; /* being called */
 	struct reader_cache *cache;
 
 	struct node_counts counts;
-	uint64_t refusals[128];	/* by wire code */
+	uint64_t refusals[128]; /* by wire code */
 
-	struct publish *publish; /* publish.c */
-	struct sessions *sessions; /* session.c */
-	struct serve *serve;	 /* serve.c */
-	struct sync *sync;	 /* sync.c */
-	struct steward *steward; /* steward.c */
+	struct publish *publish;	   /* publish.c */
+	struct sessions *sessions;	   /* session.c */
+	struct serve *serve;		   /* serve.c */
+	struct sync *sync;		   /* sync.c */
+	struct steward *steward;	   /* steward.c */
 	struct checkpointer *checkpointer; /* checkpoint.c */
-	struct ingest *ingest;	 /* ingest.c */
+	struct ingest *ingest;		   /* ingest.c */
 
 	/* One waiter covers all that was put in a turn: what becomes durable with it. */
 	struct durable *durable; /* node.c */
@@ -265,18 +270,21 @@ const struct nrs_manifest *origin_manifest_for_size(const struct origin *o, uint
  * Logical changes, shared by live code and replay: they change memory and
  * caches and put nothing into the journal.
  */
-int origin_apply_leaf(struct origin *o, const struct nrs_hash *leaf, uint64_t pos) NRS_MUST_CHECK;
+int origin_apply_leaf(
+    struct origin *o, const struct nrs_hash *leaf, uint64_t pos) NRS_MUST_CHECK;
 int origin_apply_control(struct origin *o, uint64_t index, const uint8_t *doc, size_t len,
     uint64_t pos) NRS_MUST_CHECK;
 /*
  * Is this the manifest 0 by which the origin is known here (NRS_EORIGIN)?  The
  * text alone says: lines of other signatures may have been added on the way.
  */
-int origin_check_first(const struct origin *o, const uint8_t *doc, size_t len) NRS_MUST_CHECK;
+int origin_check_first(
+    const struct origin *o, const uint8_t *doc, size_t len) NRS_MUST_CHECK;
 /* By its first line: does this control document mean to be a manifest? */
 bool origin_is_manifest(const uint8_t *doc, size_t len);
 /* The caller has verified its signature; size is at most put.size. */
-int origin_apply_checkpoint(struct origin *o, const uint8_t *note, size_t len) NRS_MUST_CHECK;
+int origin_apply_checkpoint(
+    struct origin *o, const uint8_t *note, size_t len) NRS_MUST_CHECK;
 /* Leaf hash / position of an index below put.size. */
 int origin_leaf(struct origin *o, uint64_t index, struct nrs_hash *ret) NRS_MUST_CHECK;
 int origin_pos(struct origin *o, uint64_t index, uint64_t *ret) NRS_MUST_CHECK;
@@ -288,8 +296,8 @@ int origin_set_pos(struct origin *o, uint64_t index, uint64_t pos) NRS_MUST_CHEC
 /* Places that changed and have become durable since go into the caches. */
 int origin_moves_apply(struct node *n) NRS_MUST_CHECK;
 /* Writes one element of a cache of this node. */
-int node_cache_set(struct node *n, struct nrs_array *a, uint64_t i, const void *elem)
-    NRS_MUST_CHECK;
+int node_cache_set(
+    struct node *n, struct nrs_array *a, uint64_t i, const void *elem) NRS_MUST_CHECK;
 /*
  * Is the page of a cache around element i whole?  A power failure may have
  * zeroed sectors of a page that was being written again (NRS_ECORRUPT).
@@ -306,7 +314,8 @@ void origin_free(struct origin *o);
 /* --- audience.c ------------------------------------------------------- */
 
 struct community *community_find(const struct node *n, const struct nrs_hash *id);
-struct community *community_find_name(const struct node *n, const char *name); /* trusted first */
+struct community *community_find_name(
+    const struct node *n, const char *name); /* trusted first */
 struct audience *audience_find(const struct origin *o, const struct nrs_hash *id);
 /* Makes the (origin, audience) chain if it is not known. */
 int audience_add(struct origin *o, const struct nrs_hash *id, uint8_t type,
@@ -333,9 +342,11 @@ uint64_t audience_reach(struct node *n, const struct audience *a, const struct p
  * 0 adopted; 1 known already or pending (kept); errors. */
 int community_take(struct node *n, const uint8_t *note, size_t len, bool trusted,
     struct nrs_detail *d) NRS_MUST_CHECK;
-int community_apply(struct node *n, const uint8_t *note, size_t len, bool trusted) NRS_MUST_CHECK;
+int community_apply(
+    struct node *n, const uint8_t *note, size_t len, bool trusted) NRS_MUST_CHECK;
 /* For state.c: evidence of a rival statement, as kept. */
-int community_set_rival(struct community *c, const uint8_t *note, size_t len) NRS_MUST_CHECK;
+int community_set_rival(
+    struct community *c, const uint8_t *note, size_t len) NRS_MUST_CHECK;
 void community_free(struct community *c);
 /* Opens the cache with a->next elements believed; made once. */
 int audience_open_cache(struct audience *a) NRS_MUST_CHECK;
@@ -355,8 +366,8 @@ int audience_own_direct(struct node *n, const char *const *names, unsigned int n
     struct audience **ret) NRS_MUST_CHECK;
 /* A record that was accepted (put or replayed): advances chain, seq index, counters, pos. */
 int audience_apply_record(struct audience *a, const struct nrs_header *h,
-    const uint8_t header[NRS_HEADER_LEN], uint64_t index, uint64_t pos, bool refused)
-    NRS_MUST_CHECK;
+    const uint8_t header[NRS_HEADER_LEN], uint64_t index, uint64_t pos,
+    bool refused) NRS_MUST_CHECK;
 
 /* --- state.c ---------------------------------------------------------- */
 
@@ -379,8 +390,8 @@ struct node_record {
 int node_read_record(struct origin *o, uint64_t index, struct nrs_buf *buf,
     struct node_record *ret) NRS_MUST_CHECK;
 /* Its payload, malloc'd. */
-int node_read_payload(struct node *n, const struct node_record *r, uint8_t **ret)
-    NRS_MUST_CHECK;
+int node_read_payload(
+    struct node *n, const struct node_record *r, uint8_t **ret) NRS_MUST_CHECK;
 
 /* --- steward.c: statements that this node signs itself ------------------ */
 
@@ -419,7 +430,8 @@ void session_peer_fini(struct peer *p);
 int session_init(struct node *n) NRS_MUST_CHECK;
 void session_fini(struct node *n);
 void session_on_timer(struct node *n, struct nrs_mono now);
-void session_turn(struct node *n); /* flushes what was queued for sending, frees dead sessions */
+void session_turn(
+    struct node *n); /* flushes what was queued for sending, frees dead sessions */
 /* The peer set changed (reconfigure): dial, close as needed. */
 void session_peers_changed(struct node *n);
 void session_drain(struct node *n);

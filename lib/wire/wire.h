@@ -218,9 +218,9 @@ bool wire_leaves_next(struct wire_list *l, struct wire_entry *ret);
 
 /* --- records (record.c) ------------------------------------------------- */
 
-#define WIRE_RECORD_RAW 0x01 /* data is the payload, else one zstd frame */
+#define WIRE_RECORD_RAW	   0x01 /* data is the payload, else one zstd frame */
 #define WIRE_RECORD_HEADER 0x02 /* header and signatures only: salt zeros, no data */
-#define WIRE_RECORD_PAD 256
+#define WIRE_RECORD_PAD	   256
 struct wire_record {
 	uint64_t index;
 	uint8_t flags;

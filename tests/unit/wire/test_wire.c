@@ -481,7 +481,7 @@ static const struct {
 	{ 8, 69, 1, NRS_ELIMIT },    /* more hashes than a proof may have */
 	{ 8, 135, 2, NRS_ETYPE },    /* class of an entry */
 	{ 9, 0, 0x80, NRS_ERANGE },
-	{ 9, 9, 2, NRS_ELIMIT }, /* signature block */
+	{ 9, 9, 2, NRS_ELIMIT },  /* signature block */
 	{ 9, 12, 2, NRS_ERANGE }, /* header only, with data */
 	{ 9, 12, 4, NRS_ERESERVED },
 	{ 9, 12, 3, NRS_ERESERVED },
