@@ -304,8 +304,9 @@ app_reload(struct app *a, struct conf_err *e)
 		log_error("configuration", "not reloaded: %s; the old one stays",
 		    e->n > 0 ? "see above" : nrs_strerror(rc));
 	} else {
-		log_notice("configuration", "reloaded: %u peers, %u subscribers",
-		    a->conf->npeers, a->conf->nsubscribers);
+		log_notice("configuration", "reloaded: %u peer%s, %u subscriber%s",
+		    a->conf->npeers, a->conf->npeers == 1 ? "" : "s", a->conf->nsubscribers,
+		    a->conf->nsubscribers == 1 ? "" : "s");
 	}
 	notify_ready(a->conf->origin);
 	return rc;
@@ -556,8 +557,9 @@ app_run(struct conf *c, bool allow_root)
 		    rc == NRS_EIO ? strerror(errno) : nrs_strerror(rc));
 	rc = rc != 0 ? EX_CONFIG : app_start(&a, allow_root);
 	if (rc == 0) {
-		log_notice("daemon", "%s serves, %u peers, fingerprint %s, sandbox %s",
-		    c->origin, c->npeers, a.fingerprint, sandbox_name());
+		log_notice("daemon", "%s serves, %u peer%s, fingerprint %s, sandbox %s",
+		    c->origin, c->npeers, c->npeers == 1 ? "" : "s", a.fingerprint,
+		    sandbox_name());
 		notify_ready(c->origin);
 		node_on_timer(a.node);
 		app_touch(&a);

@@ -32,6 +32,13 @@ ans_true(const json_t *o, const char *key)
 	return json_is_true(json_object_get(o, key));
 }
 
+/* The ending of what is counted: "1 record", "2 records". */
+static inline const char *
+ans_s(unsigned long long n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* Texts of an array (of texts, or of objects with a name), joined; free() it. */
 char *ans_join(const json_t *array, const char *sep);
 /* The answer as it is, on one line. Returns 0. */

@@ -121,6 +121,7 @@ static void
 put_peer(const json_t *p)
 {
 	char rx[32], tx[32];
+	long long n;
 
 	put_field("peer", ans_text(p, "name"));
 	put_field("fingerprint", ans_text(p, "fingerprint"));
@@ -130,12 +131,14 @@ put_peer(const json_t *p)
 	put_field("up since", ans_text(p, "up_since"));
 	put_joined("addresses", json_object_get(p, "addresses"));
 	put_joined("communities", json_object_get(p, "communities"));
-	printf("%-13s%lld records they do not have yet, %lld we do not have yet\n", "lag",
-	    ans_num(p, "lag_records"), ans_num(p, "behind_records"));
-	printf("%-13s%lld records, %s; %lld refused\n", "received",
-	    ans_num(p, "rx_records"), ans_bytes(rx, ans_num(p, "rx_bytes")),
-	    ans_num(p, "refused_in"));
-	printf("%-13s%lld records, %s; %lld refused\n", "sent", ans_num(p, "tx_records"),
+	n = ans_num(p, "lag_records");
+	printf("%-13s%lld record%s they do not have yet, %lld we do not have yet\n", "lag",
+	    n, ans_s(n), ans_num(p, "behind_records"));
+	n = ans_num(p, "rx_records");
+	printf("%-13s%lld record%s, %s; %lld refused\n", "received", n, ans_s(n),
+	    ans_bytes(rx, ans_num(p, "rx_bytes")), ans_num(p, "refused_in"));
+	n = ans_num(p, "tx_records");
+	printf("%-13s%lld record%s, %s; %lld refused\n", "sent", n, ans_s(n),
 	    ans_bytes(tx, ans_num(p, "tx_bytes")), ans_num(p, "refused_out"));
 	printf("\n");
 	cli_put(stdout, ans_text(p, "manifest"), true);

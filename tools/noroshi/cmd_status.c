@@ -70,7 +70,7 @@ put_refusals(const json_t *refusals)
 
 	if (json_object_size(refusals) == 0)
 		return;
-	printf("\nrefused:");
+	printf("\nNote, refused here since the start:");
 	json_object_foreach((json_t *)refusals, code, v) {
 		printf(" ");
 		cli_put(stdout, code, false);
@@ -85,59 +85,128 @@ put_wrong(unsigned int *n, const char *who, const char *what, const char *next)
 {
 	printf("%s ! ", (*n)++ == 0 ? "To do:\n" : "");
 	cli_put(stdout, who, false);
-	printf(" %s: %s\n", what, next);
+	putchar(' ');
+	cli_put(stdout, what, false);
+	printf(": %s\n", next);
+}
+
+static void
+judge_daemon(unsigned int *n, const char *state)
+{
+	if (strcmp(state, "full") == 0)
+		put_wrong(n, "journal", "has no space, new work is refused",
+		    "free some space on its disk; it goes on by itself");
+	else if (strcmp(state, "serving") != 0)
+		put_wrong(n, "daemon", "is ending", "start it again when it has ended");
+}
+
+static void
+judge_community(unsigned int *n, const json_t *v)
+{
+	const char *name = ans_text(v, "name");
+	char *what;
+
+	if (ans_true(v, "frozen"))
+		put_wrong(n, name, "is a community with two histories, and frozen",
+		    "ask its stewards by telephone");
+	else if (!ans_true(v, "trusted")) {
+		what = cli_fmt("is a community of %s that nobody accepted here",
+		    ans_text(v, "founder"));
+		put_wrong(
+		    n, name, what, "accept it with noroshi peer accept, or ignore it");
+		free(what);
+	}
+}
+
+/* A record that is just on its way is no reason to call anybody. */
+#define LAG_MAX_S 60
+
+static void
+judge_lag(unsigned int *n, const json_t *v)
+{
+	long long lag = ans_num(v, "lag_records"), behind = ans_num(v, "behind_records"),
+		  age = ans_num(v, "lag_s");
+	char *what, text[32];
+
+	if (lag > 0 && age > LAG_MAX_S) {
+		what = cli_fmt("has not taken %lld record%s, the oldest of %s ago", lag,
+		    ans_s(lag), ans_age(text, age));
+		put_wrong(n, ans_text(v, "name"), what,
+		    "noroshi peer show tells if it refuses them; else it is slow");
+		free(what);
+	}
+	if (behind > 0) {
+		what =
+		    cli_fmt("has %lld record%s that we do not have", behind, ans_s(behind));
+		put_wrong(n, ans_text(v, "name"), what,
+		    "wait a minute; if they do not come, noroshi peer test");
+		free(what);
+	}
+}
+
+static void
+judge_peer(unsigned int *n, const json_t *v)
+{
+	const char *name = ans_text(v, "name");
+	long long clock = ans_num(v, "clock_ms");
+
+	if (ans_true(v, "suspended")) {
+		put_wrong(n, name, "is suspended", "noroshi peer resume, if that is over");
+		return;
+	}
+	if (strcmp(ans_text(v, "state"), "up") != 0)
+		put_wrong(n, name, "is not connected", "noroshi peer test tells why");
+	else if (clock > 60000 || clock < -60000)
+		put_wrong(
+		    n, name, "has another clock by minutes", "timedatectl, here and there");
+	judge_lag(n, v);
 }
 
 /* What a person who was woken up wants to know first. */
 static void
 put_verdict(const json_t *a)
 {
-	const char *state = ans_text(a, "state");
 	unsigned int n = 0;
-	long long clock;
 	json_t *v;
 	size_t i;
 
-	if (strcmp(state, "full") == 0)
-		put_wrong(&n, "journal", "has no space, new work is refused",
-		    "free some space on its disk; it goes on by itself");
-	else if (strcmp(state, "serving") != 0)
-		put_wrong(&n, "daemon", "is ending", "start it again when it has ended");
+	judge_daemon(&n, ans_text(a, "state"));
 	json_array_foreach(json_object_get(a, "origins"), i, v)
 		if (ans_true(v, "frozen"))
 			put_wrong(&n, ans_text(v, "origin"),
 			    "signed two logs that differ, nothing more is taken",
 			    "ask its operators by telephone");
-	json_array_foreach(json_object_get(a, "peers"), i, v) {
-		clock = ans_num(v, "clock_ms");
-		if (ans_true(v, "suspended"))
-			put_wrong(&n, ans_text(v, "name"), "is suspended",
-			    "noroshi peer resume, if that is over");
-		else if (strcmp(ans_text(v, "state"), "up") != 0)
-			put_wrong(&n, ans_text(v, "name"), "is not connected",
-			    "noroshi peer test tells why");
-		else if (clock > 60000 || clock < -60000)
-			put_wrong(&n, ans_text(v, "name"), "has another clock by minutes",
-			    "timedatectl, here and there");
-	}
+	json_array_foreach(json_object_get(a, "communities"), i, v)
+		judge_community(&n, v);
+	json_array_foreach(json_object_get(a, "peers"), i, v)
+		judge_peer(&n, v);
 	if (n == 0)
 		printf("All is well.\n");
 }
 
 static void
+put_counts(const json_t *a, const json_t *journal)
+{
+	long long events = ans_num(a, "events"), readers = ans_num(a, "readers"),
+		  segments = ans_num(journal, "segments");
+	char size[32];
+
+	printf("%lld event%s; journal %s in %lld segment%s; %lld reader%s\n", events,
+	    ans_s(events), ans_bytes(size, ans_num(journal, "bytes")), segments,
+	    ans_s(segments), readers, ans_s(readers));
+}
+
+static void
 put_status(const struct cli *c, const json_t *a)
 {
-	const json_t *j = json_object_get(a, "journal");
-	char age[32], size[32], *s;
+	char age[32], *s;
 
 	cli_put(stdout, ans_text(a, "origin"), false);
 	printf("  %s  noroshid ", ans_text(a, "state"));
 	cli_put(stdout, ans_text(a, "version"), false);
 	printf(", up %s\n", ans_age(age, ans_num(a, "uptime_s")));
 	printf("fingerprint %s\n", ans_text(a, "fingerprint"));
-	printf("%lld events; journal %s in %lld segments; %lld readers\n",
-	    ans_num(a, "events"), ans_bytes(size, ans_num(j, "bytes")),
-	    ans_num(j, "segments"), ans_num(a, "readers"));
+	put_counts(a, json_object_get(a, "journal"));
 	s = ans_join(json_object_get(a, "communities"), ", ");
 	printf("communities: ");
 	cli_put(stdout, *s != '\0' ? s : "none", false);

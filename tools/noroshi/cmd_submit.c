@@ -319,14 +319,16 @@ static void
 put_summary(const struct submit *s, const char *verb)
 {
 	const struct tally *t = &s->t;
-	char *rows = t->rows > 0 ? cli_fmt("%llu rows: ", (unsigned long long)t->rows)
-				 : cli_strdup("");
+	char *rows = t->rows > 0
+	    ? cli_fmt("%llu row%s: ", (unsigned long long)t->rows, ans_s(t->rows))
+	    : cli_strdup("");
 
 	cli_note(s->c,
-	    "%s%llu objects %s in %llu records, %llu already shared, %llu duplicates in the "
+	    "%s%llu object%s %s in %llu record%s, %llu already shared, %llu duplicate%s in the "
 	    "input, %llu refused",
-	    rows, (unsigned long long)t->sent, verb, (unsigned long long)t->records,
-	    (unsigned long long)t->known, (unsigned long long)t->duplicates,
+	    rows, (unsigned long long)t->sent, ans_s(t->sent), verb,
+	    (unsigned long long)t->records, ans_s(t->records), (unsigned long long)t->known,
+	    (unsigned long long)t->duplicates, ans_s(t->duplicates),
 	    (unsigned long long)t->refused);
 	free(rows);
 }

@@ -42,7 +42,10 @@ class FakeDaemon:
         self.shared = set()    # (tlp, id, modified)
         self.fail_next = []    # errors for the submissions to come
         self.lines = []        # of tail
-        self.more_peers = []   # in status
+        self.peer = PEER       # in status
+        self.more_peers = []
+        self.more_communities = []
+        self.state = "serving"
         self.lock = threading.Lock()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
@@ -120,12 +123,13 @@ class FakeDaemon:
         return {"version": "0.1.0", "origin": ORIGIN, "fingerprint": FINGERPRINT, "protocol": 1}, None
 
     def do_status(self, req, data):
-        return {"version": "0.1.0", "origin": ORIGIN, "fingerprint": FINGERPRINT, "state": "serving",
+        return {"version": "0.1.0", "origin": ORIGIN, "fingerprint": FINGERPRINT, "state": self.state,
                 "started": "2026-11-22T00:00:00Z", "uptime_s": 93784, "events": 12,
                 "journal": {"bytes": 1536, "segments": 1, "batches": 3},
                 "origins": [{"origin": ORIGIN, "own": True, "size": 5, "root": "A" * 44, "opened": 5,
                              "refused": 0, "frozen": False, "source": None}],
-                "peers": [PEER] + self.more_peers, "communities": self.communities(), "refusals": {"syntax": 2}, "readers": 0}, None
+                "peers": [self.peer] + self.more_peers,
+                "communities": self.communities() + self.more_communities, "refusals": {"syntax": 2}, "readers": 0}, None
 
     def communities(self):
         return [{"name": "iwwn", "id": base64.b64encode(COMMUNITY).decode(), "founder": ORIGIN, "epoch": 2,

@@ -266,6 +266,26 @@ def case_tables(w):
                                   'noroshi_x{a="c\\"d\\\\"} 12345678901\n# HELP noroshi_y ys\n'
                                   "# TYPE noroshi_y gauge\nnoroshi_y 0.5\n")
     assert "noroshi_x a=b,4,xs" in w.run("--csv", "stats").out
+    out = w.run("status").out
+    assert "12 events; journal 1.5 KiB in 1 segment; 0 readers" in out and "Note, refused" in out, out
+    assert "All is well" not in out and "! us.cert.example has 3 records that we do not have:" in out, out
+    w.daemon.peer = dict(fakedaemon.PEER, behind_records=0, lag_records=1, lag_s=59.5)
+    assert "All is well." in w.run("status").out
+    w.daemon.peer = dict(fakedaemon.PEER, behind_records=0, lag_records=1, lag_s=61.5)
+    out = w.run("status").out
+    assert "All is well" not in out and "! us.cert.example has not taken 1 record, the oldest of 1 min 01 s" in out, out
+    w.daemon.peer = dict(fakedaemon.PEER, behind_records=0)
+    for state, text in (("full", "! journal has no space"), ("draining", "! daemon is ending")):
+        w.daemon.state = state
+        out = w.run("status").out
+        assert "All is well" not in out and text in out, out
+    w.daemon.state = "serving"
+    for more, text in (({"frozen": True}, "two histories, and frozen"),
+                       ({"trusted": False, "founder": "sg.cert.example"}, "accept it with noroshi peer accept, or ignore it")):
+        w.daemon.more_communities = [dict(w.daemon.communities()[0], name="other", **more)]
+        out = w.run("status").out
+        assert "All is well" not in out and "! other is a community" in out and text in out, out
+    w.daemon.more_communities = []
     assert "All is well." in w.run("status").out
     w.daemon.more_peers = [dict(fakedaemon.PEER, name="sg.cert.example", state="down"),
                            dict(fakedaemon.PEER, name="kr.cert.example", clock_ms=-120000)]
@@ -344,7 +364,7 @@ def case_csv(w):
     p = w.submit(csv, "--map", MAP, expect=65)
     assert p.out == "jp.cert.example/1\n"
     assert f"{csv}:4: " in p.err and f"{csv}:5: " in p.err and f"{csv}:3" not in p.err, p.err
-    assert "5 rows: 2 objects sent in 1 records, 0 already shared, 1 duplicates in the input, 2 refused" in p.err
+    assert "5 rows: 2 objects sent in 1 record, 0 already shared, 1 duplicate in the input, 2 refused" in p.err
     a, b = w.objects()
     assert a["name"] == "偽の銀行" and a["pattern"] == "[url:value = 'http://a.example/x']"
     assert a["modified"] == "2019-01-04T10:12:00.000Z" and b["pattern"] == "[ipv4-addr:value = '203.0.113.7']"
@@ -443,7 +463,7 @@ def case_stix_refused(w):
     w.file("c.json", stix([indicator(3)]))
     p = w.submit("b.json", "c.json", expect=65)
     assert "b.json: byte " in p.err and len(w.objects()) == 1
-    assert "1 objects sent in 1 records" in p.err
+    assert "1 object sent in 1 record," in p.err
 
 
 def case_preview(w):
@@ -457,7 +477,7 @@ def case_preview(w):
     code, shown = w.terminal(*args, typed=[("[y/N] ", "yes\n")])
     assert code == 65 and shown.count("a.csv:3: ") == 1 and len(w.daemon.bundles) == 1, shown
     p = w.run(*args, "--dry-run", expect=65)
-    assert "1 objects would be sent" in p.err and "us.cert.example" in p.out and len(w.daemon.bundles) == 1
+    assert "1 object would be sent" in p.err and "us.cert.example" in p.out and len(w.daemon.bundles) == 1
 
 
 def case_daemon_refuses(w):
