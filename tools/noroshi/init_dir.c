@@ -1,6 +1,7 @@
 /* Files and directories that are taken back when a later one fails. */
 #include "tools/noroshi/init_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,19 +18,53 @@ remember(struct init_dir *d, const char *path, bool dir)
 	d->v[d->n++].dir = dir;
 }
 
-int
-init_mkdir(struct init_dir *d, const char *path, bool exists)
+static bool
+is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+	bool empty;
+
+	if (dir == NULL)
+		return false;
+	do {
+		errno = 0;
+		e = readdir(dir);
+	} while (
+	    e != NULL && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
+	empty = e == NULL && errno == 0;
+	closedir(dir);
+	return empty;
+}
+
+/* Is the directory there already, and may it be? Others could change what goes into a link or an open one. */
+static bool
+is_there(const char *path, bool full)
 {
 	struct stat st;
+
+	if (full)
+		return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 && is_empty(path);
+}
+
+int
+init_mkdir(struct init_dir *d, const char *path, bool full)
+{
+	bool there;
 
 	if (mkdir(path, 0700) == 0) {
 		remember(d, path, true);
 		return 0;
 	}
-	if (errno == EEXIST && exists && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	there = errno == EEXIST;
+	if (there && is_there(path, full))
 		return 0;
+	if (there)
+		errno = EEXIST;
 	return cli_fail_errno(d->c,
-	    errno == EEXIST ? "Remove or rename it, or choose another directory." : NULL,
+	    there ? "Remove or rename it, or choose another directory." : NULL,
 	    "cannot make the directory %s", path);
 }
 

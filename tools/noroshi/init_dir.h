@@ -18,8 +18,8 @@ struct init_dir {
 };
 
 /* Each returns 0 or an exit status, having said what was wrong. */
-/* exists: it may be there already. */
-int init_mkdir(struct init_dir *d, const char *path, bool exists) NRS_MUST_CHECK;
+/* It may be there already, as a package made it: empty, or with full also with something in it. */
+int init_mkdir(struct init_dir *d, const char *path, bool full) NRS_MUST_CHECK;
 /* A new file with this content, on the disk when the call returns. */
 int init_file(struct init_dir *d, const char *path, mode_t mode, const void *data,
     size_t len) NRS_MUST_CHECK;

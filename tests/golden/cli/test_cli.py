@@ -232,8 +232,29 @@ def case_init_refusals(w):
     assert (w.dir / "root.pem").read_text() == "precious" and not (w.dir / "d").exists()
     (w.dir / "d").mkdir()
     (w.dir / "d/keys").mkdir()
-    init(w, "d", "--origin", "jp.cert.example", expect=74)
-    assert sorted(p.name for p in (w.dir / "d").iterdir()) == ["keys"]
+    w.file("d/keys/x", "precious")
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "r", expect=74)
+    assert sorted(p.name for p in (w.dir / "d").iterdir()) == ["keys"] and (w.dir / "d/keys/x").exists()
+    (w.dir / "d/keys/x").unlink()
+    (w.dir / "d/keys").chmod(0o777)
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "r", expect=74)
+    (w.dir / "d/keys").rmdir()
+    (w.dir / "elsewhere").mkdir()
+    (w.dir / "d/keys").symlink_to("../elsewhere")
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "r", expect=74)
+    assert sorted(p.name for p in (w.dir / "d").iterdir()) == ["keys"] and not (w.dir / "r").exists()
+
+
+def case_init_made_before(w):
+    """A package makes the directories, empty; a failure leaves them."""
+    for name in ("d", "d/keys", "d/data", "d/conf.d", "d/peers"):
+        (w.dir / name).mkdir(0o750)
+    w.file("r", "precious")
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "r", expect=74)
+    assert sorted(p.name for p in (w.dir / "d").rglob("*")) == ["conf.d", "data", "keys", "peers"]
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "root.pem")
+    assert (w.dir / "d/noroshi.conf").exists() and (w.dir / "d/keys/log.pem").exists()
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "root2.pem", expect=78)
 
 
 def case_init_terminal(w):
