@@ -9,14 +9,14 @@
 
 #define DEFAULT_CONF "/etc/noroshi/noroshi.conf"
 
-enum { OPT_ALLOW_ROOT = 256, OPT_VERSION, OPT_HELP, OPT_CONF_MAN };
+enum { OPT_ALLOW_ROOT = 256, OPT_CONF_MAN };
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "check", no_argument, NULL, 'n' },
 	{ "allow-root", no_argument, NULL, OPT_ALLOW_ROOT },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, 'V' },
+	{ "help", no_argument, NULL, 'h' },
 	{ "conf-man", no_argument, NULL, OPT_CONF_MAN },
 	{ NULL, 0, NULL, 0 },
 };
@@ -25,14 +25,14 @@ static void
 usage(FILE *fp)
 {
 	fputs(
-	    "usage: noroshid [-c FILE] [-n] [--allow-root]\n"
+	    "usage: noroshid [-hnV] [-c FILE] [--allow-root]\n"
 	    "\n"
 	    "  -c, --config FILE   configuration (" DEFAULT_CONF ")\n"
 	    "  -n, --check         check it, print it in canonical form, and end\n"
 	    "      --allow-root    run as root although no user is configured\n"
 	    "      --conf-man      print the options of the configuration for a manual page\n"
-	    "      --version       print the version\n"
-	    "      --help          print this\n"
+	    "  -V, --version       print the version\n"
+	    "  -h, --help          print this\n"
 	    "\n"
 	    "It stays in the foreground. SIGHUP reloads the configuration, SIGTERM drains and\n"
 	    "ends. Status: 0 ended as told, 64 usage, 70 internal, 74 input/output, 75 in use,\n"
@@ -96,7 +96,7 @@ main(int argc, char **argv)
 	bool check = false, allow_root = false;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "c:n", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "c:hnV", options, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			path = optarg;
@@ -107,10 +107,10 @@ main(int argc, char **argv)
 		case OPT_ALLOW_ROOT:
 			allow_root = true;
 			break;
-		case OPT_VERSION:
+		case 'V':
 			puts("noroshid " NRS_VERSION);
 			return EX_OK;
-		case OPT_HELP:
+		case 'h':
 			usage(stdout);
 			return EX_OK;
 		case OPT_CONF_MAN:

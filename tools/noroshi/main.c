@@ -26,7 +26,7 @@ const struct opt cli_global_opts[] = {
 	{ "color", 0, OPT_TEXT, "WHEN", G(color), "auto, always or never",
 	    "auto always never" },
 	{ "help", 'h', OPT_FLAG, NULL, G(help), "this", NULL },
-	{ "version", 0, OPT_FLAG, NULL, G(version), "of this program", NULL },
+	{ "version", 'V', OPT_FLAG, NULL, G(version), "of this program", NULL },
 	{ NULL },
 };
 #undef G
