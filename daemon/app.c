@@ -213,21 +213,28 @@ app_node_config_fini(struct node_config *nc)
 	nc->npeers = 0;
 }
 
-/* An error of a part, at the place of the stanza it is about, if it names one. */
+/* The stanza that an error of a part is about, else that of the node. */
+static struct conf_where
+error_where(const struct conf *c, const struct nrs_detail *d)
+{
+	const struct conf_peer *p = conf_peer_find(c, d->path);
+	const struct conf_subscriber *s = conf_subscriber_find(c, d->path);
+
+	for (unsigned int i = 0; i < c->nlistens; i++)
+		if (strncmp(c->listens[i].address, d->path, sizeof(d->path) - 1) == 0)
+			return c->listens[i].where;
+	return p != NULL ? p->where : s != NULL ? s->where : c->node_where;
+}
+
 static void
 reload_error(struct conf_err *e, const struct conf *next, const struct nrs_detail *d)
 {
-	const struct conf_peer *p = conf_peer_find(next, d->path);
-	const struct conf_subscriber *s = conf_subscriber_find(next, d->path);
-	struct conf_where w = { next->path, 0 };
+	struct conf_where w = error_where(next, d);
+	const char *code = code_text(d->code);
 	size_t used = strlen(e->text);
 
-	if (p != NULL)
-		w = p->where;
-	else if (s != NULL)
-		w = s->where;
-	snprintf(e->text + used, sizeof(e->text) - used, "%s:%u: %s (%s)\n", w.file, w.line,
-	    d->text, nrs_strerror(d->code));
+	snprintf(e->text + used, sizeof(e->text) - used, "%s:%u: %s%s%s%s\n", w.file,
+	    w.line, d->text, *code != '\0' ? " (" : "", code, *code != '\0' ? ")" : "");
 	e->n++;
 }
 
@@ -444,6 +451,22 @@ raise_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* Of an error of a part: the stanza it is about, or the file. */
+static void
+tell_no_start(const struct app *a, int rc, const struct nrs_detail *d)
+{
+	struct conf_where w = error_where(a->conf, d);
+	const char *code = d->text[0] != '\0' ? code_text(rc) : nrs_strerror(rc);
+	const char *text = d->text[0] != '\0' ? d->text : "cannot start";
+	const char *sep = *code != '\0' ? ": " : "";
+
+	if (w.line != a->conf->node_where.line || w.file != a->conf->node_where.file)
+		log_error("daemon", "%s:%u: %s%s%s", w.file, w.line, text, sep, code);
+	else
+		log_error("daemon", "%s%s%s%s%s", d->path, d->path[0] != '\0' ? ": " : "",
+		    text, sep, code);
+}
+
 /* Exit code. */
 static int
 app_start(struct app *a, bool allow_root)
@@ -474,10 +497,7 @@ app_start(struct app *a, bool allow_root)
 		return EX_OSERR;
 	}
 	if ((rc = make_parts(a, &d)) != 0) {
-		log_error("daemon", "%s%s%s%s%s", d.path, d.path[0] != '\0' ? ": " : "",
-		    d.text[0] != '\0' ? d.text : "cannot start",
-		    d.text[0] == '\0' || code_text(rc)[0] != '\0' ? ": " : "",
-		    d.text[0] == '\0' ? nrs_strerror(rc) : code_text(rc));
+		tell_no_start(a, rc, &d);
 		return app_exit_code(rc);
 	}
 	return EX_OK;
@@ -555,7 +575,9 @@ app_run(struct conf *c, bool allow_root)
 		log_error("daemon", "%s:%u: log %s cannot be opened: %s",
 		    c->node_where.file, c->node_where.line, c->log,
 		    rc == NRS_EIO ? strerror(errno) : nrs_strerror(rc));
+	log_starting(true);
 	rc = rc != 0 ? EX_CONFIG : app_start(&a, allow_root);
+	log_starting(false);
 	if (rc == 0) {
 		log_notice("daemon", "%s serves, %u peer%s, fingerprint %s, sandbox %s",
 		    c->origin, c->npeers, c->npeers == 1 ? "" : "s", a.fingerprint,

@@ -36,6 +36,7 @@ static struct {
 	pthread_mutex_t lock;
 	int fd; /* -1: syslog */
 	bool own_fd;
+	bool starting;
 	bool journal; /* stderr is the journal: say the priority */
 	char *path;   /* of the file, to open it again */
 	enum nrs_level max;
@@ -135,6 +136,14 @@ log_reopen(void)
 }
 
 void
+log_starting(bool yes)
+{
+	pthread_mutex_lock(&state.lock);
+	state.starting = yes;
+	pthread_mutex_unlock(&state.lock);
+}
+
+void
 log_set_level(enum nrs_level max)
 {
 	pthread_mutex_lock(&state.lock);
@@ -155,10 +164,10 @@ log_enabled(enum nrs_level lvl)
 
 /* A line that cannot be written is lost: there is nobody to tell. */
 static void
-write_all(const char *p, size_t len)
+write_all(int fd, const char *p, size_t len)
 {
 	while (len > 0) {
-		ssize_t n = write(state.fd, p, len);
+		ssize_t n = write(fd, p, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -172,6 +181,7 @@ write_all(const char *p, size_t len)
 static void
 put_line(enum nrs_level lvl, const char *subject, const char *text)
 {
+	bool twice = state.starting && lvl == NRS_LOG_ERROR && state.fd != STDERR_FILENO;
 	char line[LINE_MAX_LEN], stamp[25], safe[LINE_MAX_LEN - 256], name[128],
 	    prefix[8] = "";
 	struct timespec ts;
@@ -180,6 +190,9 @@ put_line(enum nrs_level lvl, const char *subject, const char *text)
 
 	(void)nrs_text_escape(safe, sizeof(safe), text, strlen(text));
 	(void)nrs_text_escape(name, sizeof(name), subject, strlen(subject));
+	if (twice &&
+	    (n = snprintf(line, sizeof(line), "noroshid: %s: %s\n", name, safe)) > 0)
+		write_all(STDERR_FILENO, line, (size_t)n);
 	if (state.fd < 0) {
 		syslog((int)lvl, "%s: %s", name, safe);
 		return;
@@ -195,7 +208,8 @@ put_line(enum nrs_level lvl, const char *subject, const char *text)
 	n = snprintf(
 	    line, sizeof(line), "%s%s %s %s: %s\n", prefix, stamp, level, name, safe);
 	if (n > 0)
-		write_all(line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+		write_all(state.fd, line,
+		    (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
 }
 
 static void

@@ -22,6 +22,8 @@
 int log_open(const char *target, enum nrs_level max) NRS_MUST_CHECK;
 /* Opens the file again by its name (after rotation). Nothing to do for others. */
 void log_reopen(void);
+/* While it starts, whoever started it is told errors on stderr too, wherever the log goes. */
+void log_starting(bool yes);
 void log_set_level(enum nrs_level max);
 bool log_enabled(enum nrs_level lvl);
 /* Writes what is held back and closes. */

@@ -212,13 +212,12 @@ listen_fd(const struct conf_listen *cl, struct nrs_detail *d)
 		host = "0.0.0.0";
 	snprintf(port, sizeof(port), "%u", cl->port);
 	if ((rc = getaddrinfo(host, port, &hints, &ai)) != 0) {
-		nrs_fail(d, NRS_EIO, cl->where.line, "%s:%u: listen \"%s\": %s",
-		    cl->where.file, cl->where.line, cl->address, gai_strerror(rc));
+		nrs_fail(d, NRS_EIO, 0, "listen \"%s\": %s", cl->address, gai_strerror(rc));
 		return -1;
 	}
 	if ((fd = bind_one(ai)) < 0)
-		nrs_fail(d, NRS_EIO, cl->where.line, "%s:%u: cannot listen on %s: %s%s",
-		    cl->where.file, cl->where.line, cl->address, strerror(errno),
+		nrs_fail(d, NRS_EIO, 0, "cannot listen on %s: %s%s", cl->address,
+		    strerror(errno),
 		    errno == EADDRINUSE		 ? "; \"ss -ltnp\" tells by whom"
 			: errno == EADDRNOTAVAIL ? "; \"ip address\" tells what is here"
 						 : "");
@@ -278,7 +277,8 @@ net_prepare(struct net *net, const struct conf *next, struct nrs_detail *d)
 	int rc = 0;
 
 	for (unsigned int i = 0; i < next->nlistens && rc == 0; i++)
-		rc = prepare_one(net, &next->listens[i], d);
+		if ((rc = prepare_one(net, &next->listens[i], d)) != 0)
+			snprintf(d->path, sizeof(d->path), "%s", next->listens[i].address);
 	if (rc != 0)
 		net_abort(net);
 	return rc;

@@ -413,10 +413,9 @@ prepare_one(struct stream *s, const struct conf_subscriber *cs, struct nrs_detai
 	if ((old = find(s, sub)) != NULL) {
 		if (old->mode == sub->mode && old->group == sub->group)
 			return 0;
-		return nrs_fail(d, NRS_EPERM, cs->where.line,
-		    "%s:%u: mode and group of a socket change with a restart only, or with "
-		    "another path",
-		    cs->where.file, cs->where.line);
+		return nrs_fail(d, NRS_EPERM, 0,
+		    "mode and group of a socket change with a restart only, or with another "
+		    "path");
 	}
 	if ((rc = unix_listen(sub->path, sub->mode, sub->group, &fd, d)) != 0)
 		return rc;
@@ -436,7 +435,8 @@ stream_prepare(struct stream *s, const struct conf *next, struct nrs_detail *d)
 	int rc = 0;
 
 	for (unsigned int i = 0; i < next->nsubscribers && rc == 0; i++)
-		rc = prepare_one(s, &next->subscribers[i], d);
+		if ((rc = prepare_one(s, &next->subscribers[i], d)) != 0)
+			snprintf(d->path, sizeof(d->path), "%s", next->subscribers[i].name);
 	if (rc != 0)
 		stream_abort(s);
 	return rc;
