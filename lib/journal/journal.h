@@ -74,7 +74,8 @@ struct nrs_journal_ops {
 	void (*failed)(void *arg, int rc, const char *why);
 	/*
 	 * May be NULL. Size of the own log as replayed, asked before anything is cut:
-	 * below signed_size is NRS_EROLLBACK and the files stay as they are.
+	 * below signed_size is NRS_EROLLBACK (behind a torn tail NRS_ECORRUPT), and the files
+	 * stay as they are.
 	 */
 	uint64_t (*own_size)(void *arg);
 };

@@ -309,17 +309,20 @@ check_signed(struct recovery *rv, uint64_t signed_size, struct nrs_detail *d)
 
 	if (signed_size == 0)
 		return 0;
-	if (j->ops->own_size != NULL && (size = j->ops->own_size(j->arg)) < signed_size)
-		return nrs_fail(d, NRS_EROLLBACK, im->off,
-		    "the own log has %llu entries here, but %llu were signed: this is an older "
-		    "state; put back the newest copy of the data directory",
-		    (unsigned long long)size, (unsigned long long)signed_size);
 	for (at = im->off; rv->torn && at < im->len; at += 8)
 		if (im->p[at] != 0 &&
 		    nrs_jframe_check(&h, im->p + at, im->len - at, im->salt_crc) == 0 &&
 		    frame_signed(j, &h, im->p + at + JFRAME_HEAD, signed_size))
 			return nrs_jfail(d, NRS_ECORRUPT, im->seg, "nrj", at, why);
-	return 0;
+	if (j->ops->own_size == NULL || (size = j->ops->own_size(j->arg)) >= signed_size)
+		return 0;
+	/* Damage has a place; only where nothing is damaged something is missing. */
+	if (rv->torn)
+		return nrs_jfail(d, NRS_ECORRUPT, im->seg, "nrj", im->off, why);
+	return nrs_fail(d, NRS_EROLLBACK, im->off,
+	    "the own log has %llu entries here, but %llu were signed: this is an older "
+	    "state; put back the newest copy of the data directory",
+	    (unsigned long long)size, (unsigned long long)signed_size);
 }
 
 /* --- tidying up --------------------------------------------------------- */
