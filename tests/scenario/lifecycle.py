@@ -253,8 +253,9 @@ def check_keeper(f, there):
 def check_root_key(f, there):
     """The root key does not belong on this machine's disk, wherever it is put."""
     node = f.nodes["jp"]
-    os.kill(node.pid(), signal.SIGTERM)
-    assert ended(node.pid(), 12) == 0
+    pid = node.pid()
+    os.kill(pid, signal.SIGTERM)
+    assert ended(pid, 12) == 0
     for where in ("data/root.pem", "keys/backup"):
         shutil.copy(node.dir / "root.pem", node.dir / where)
         p = foreground(node)
