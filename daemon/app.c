@@ -42,8 +42,9 @@
 static const char *
 code_text(int rc)
 {
-	return rc == NRS_EIO || rc == NRS_EPERM || rc == NRS_ENOTFOUND ? ""
-								       : nrs_strerror(rc);
+	return rc == NRS_EIO || rc == NRS_EPERM || rc == NRS_ENOTFOUND || rc == NRS_ELOCKED
+	    ? ""
+	    : nrs_strerror(rc);
 }
 
 static const int app_signals[APP_SIGNALS] = { SIGTERM, SIGINT, SIGHUP };
