@@ -10,6 +10,7 @@
 #include "daemon/kv.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <errno.h>
 #include <lmdb.h>
@@ -28,6 +29,7 @@
 #define MAP_FIRST    ((size_t)1 << 30) /* address space, not disk */
 #define BATCH_ITEMS  10000	       /* written at once, without waiting for the second */
 #define WRITE_EVERY  1		       /* seconds */
+#define ROOM	     (1u << 20) /* with less than that free, a short write is no riddle */
 #define MARK_KEY     "mark"
 #define MARK_KEY_LEN 4
 
@@ -68,6 +70,20 @@ item_cmp(const void *a, const void *b)
 
 	/* Of one key the largest value is written last, whatever qsort does. */
 	return c != 0 ? c : (x->value > y->value) - (x->value < y->value);
+}
+
+/* LMDB says EIO of a write that fell short, as the last one before the disk is full does. */
+static const char *
+why(const struct kv *kv, int rc)
+{
+	struct statvfs fs;
+
+	if (rc == ENOSPC || rc == EDQUOT || rc == MDB_MAP_FULL)
+		return "no space";
+	if (rc == EIO && statvfs(kv->dir, &fs) == 0 &&
+	    (uint64_t)fs.f_bavail * fs.f_frsize < ROOM)
+		return "no space";
+	return mdb_strerror(rc);
 }
 
 /* --- writing ------------------------------------------------------------ */
@@ -201,7 +217,7 @@ writer(void *arg)
 		if (rc != 0 && !failing)
 			log_warning("cache",
 			    "keys cannot be written, tried again every second: %s",
-			    mdb_strerror(rc));
+			    why(kv, rc));
 		failing = rc != 0;
 		pthread_mutex_lock(&kv->lock);
 		if (rc != 0)
@@ -325,7 +341,7 @@ kv_new(struct app *app, const char *data_dir, struct kv **ret, struct nrs_detail
 		rc = open_env(kv);
 	}
 	if (rc != 0) {
-		rc = nrs_fail(d, NRS_EIO, 0, "cannot open kv/: %s", mdb_strerror(rc));
+		rc = nrs_fail(d, NRS_EIO, 0, "cannot open kv/: %s", why(kv, rc));
 		goto fail;
 	}
 	kv->queue_mark = kv->mark;
