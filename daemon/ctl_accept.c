@@ -203,6 +203,21 @@ same_fingerprint(struct accept *a)
 	return false;
 }
 
+static void
+unknown_community(struct accept *a, const char *name, const char *why)
+{
+	struct ctl_near near;
+
+	ctl_near_init(&near, name);
+	ctl_near_communities(&near, a->r->app);
+	for (unsigned int i = 0; i < a->noffers; i++)
+		ctl_near_try(&near, a->offers[i].s.name);
+	ctl_fail(a->r, "unknown", "the peer was not accepted", why,
+	    ctl_near_next(&near,
+		"create it (noroshi community create), or ask a steward for an invite"),
+	    EX_DATAERR);
+}
+
 /* Is every community wanted one that the invite offers or that is trusted here? */
 static bool
 known_communities(struct accept *a)
@@ -231,11 +246,11 @@ known_communities(struct accept *a)
 		    clash	      ? "another one here than in the invite"
 			: offered > 1 ? "offered twice, with different ids"
 				      : "neither known here nor offered by the invite");
-		ctl_fail(a->r, "unknown", "the peer was not accepted", why,
-		    clash || offered > 1
-			? "ask its founder which one is meant"
-			: "create it (noroshi community create), or ask a steward for an invite",
-		    EX_DATAERR);
+		if (clash || offered > 1)
+			ctl_fail(a->r, "unknown", "the peer was not accepted", why,
+			    "ask its founder which one is meant", EX_DATAERR);
+		else
+			unknown_community(a, a->want[i], why);
 		return false;
 	}
 	return true;

@@ -255,18 +255,74 @@ ctl_community_list(struct ctl_req *r)
 	ctl_ok(r, json_pack("{s:o}", "communities", list_of_communities(r->app->node)));
 }
 
+/* --- names that are not known ------------------------------------------------ */
+
+void
+ctl_near_init(struct ctl_near *n, const char *name)
+{
+	memset(n, 0, sizeof(*n));
+	n->name = name;
+	n->least = (unsigned int)(strlen(name) < 64 ? strlen(name) : 64) / 3 + 2;
+}
+
+void
+ctl_near_try(struct ctl_near *n, const char *candidate)
+{
+	unsigned int d = nrs_text_distance(n->name, candidate);
+
+	if (d >= n->least)
+		return;
+	n->least = d;
+	snprintf(n->best, sizeof(n->best), "%s", candidate);
+}
+
+void
+ctl_near_peers(struct ctl_near *n, struct app *app)
+{
+	for (unsigned int i = 0; i < app->conf->npeers; i++)
+		ctl_near_try(n, app->conf->peers[i].origin);
+}
+
+static int
+near_community(void *arg, const struct node_community_info *i)
+{
+	ctl_near_try(arg, i->name);
+	return 0;
+}
+
+void
+ctl_near_communities(struct ctl_near *n, struct app *app)
+{
+	node_communities(app->node, near_community, n);
+}
+
+const char *
+ctl_near_next(struct ctl_near *n, const char *otherwise)
+{
+	/* The name itself: something else is wrong with it. */
+	if (n->best[0] == '\0' || n->least == 0)
+		return otherwise;
+	snprintf(
+	    n->text, sizeof(n->text), "did you mean %s? Otherwise %s", n->best, otherwise);
+	return n->text;
+}
+
 const struct conf_peer *
 ctl_peer(struct ctl_req *r, const char *name)
 {
 	const struct conf_peer *p = conf_peer_find(r->app->conf, name);
 	char why[400], shown[128];
+	struct ctl_near near;
 
 	if (p != NULL)
 		return p;
+	ctl_near_init(&near, name);
+	ctl_near_peers(&near, r->app);
 	nrs_text_escape(shown, sizeof(shown), name, strlen(name));
 	snprintf(why, sizeof(why), "there is no peer \"%s\" in the configuration", shown);
 	ctl_fail(r, "unknown", "unknown peer", why,
-	    "list the peers (noroshi peer list), or add it (noroshi peer accept)",
+	    ctl_near_next(&near,
+		"list the peers (noroshi peer list), or add it (noroshi peer accept)"),
 	    EX_DATAERR);
 	return NULL;
 }

@@ -76,6 +76,19 @@ int ctl_tlp(struct ctl_req *r, const char *name, enum nrs_tlp missing,
 /* --- pieces of answers --- */
 json_t *ctl_time(uint64_t ms); /* null for 0 */
 json_t *ctl_b64(const struct nrs_hash *h);
+/* What was meant by a name that is not known: the nearest of those tried. */
+struct ctl_near {
+	const char *name;
+	unsigned int least;
+	char best[NRS_ORIGIN_MAX + 1];
+	char text[NRS_ORIGIN_MAX + 200];
+};
+void ctl_near_init(struct ctl_near *n, const char *name);
+void ctl_near_try(struct ctl_near *n, const char *candidate);
+void ctl_near_peers(struct ctl_near *n, struct app *app);
+void ctl_near_communities(struct ctl_near *n, struct app *app);
+/* What to do next: that name, if one is near, and what else. */
+const char *ctl_near_next(struct ctl_near *n, const char *otherwise);
 /* Is there a peer of this name in the configuration? Otherwise the request was failed. */
 const struct conf_peer *ctl_peer(struct ctl_req *r, const char *name);
 /* In sync with every connected peer. */

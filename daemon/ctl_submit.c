@@ -30,6 +30,32 @@ known_json(const uint32_t *known, uint32_t n)
 }
 
 static void
+refuse(struct ctl_req *r, const struct node_submit *s, int rc, const char *what,
+    const struct nrs_detail *d)
+{
+	struct ctl_near near;
+	unsigned int i = 0;
+
+	if (rc != NRS_EUNKNOWN) {
+		ctl_fail_rc(r, rc, what, d, NULL);
+		return;
+	}
+	while (i < s->nrecipients && conf_peer_find(r->app->conf, s->recipients[i]) != NULL)
+		i++;
+	if (s->community != NULL) {
+		ctl_near_init(&near, s->community);
+		ctl_near_communities(&near, r->app);
+		ctl_fail_rc(r, rc, what, d,
+		    ctl_near_next(&near, "noroshi community list tells which there are"));
+	} else {
+		ctl_near_init(&near, i < s->nrecipients ? s->recipients[i] : "");
+		ctl_near_peers(&near, r->app);
+		ctl_fail_rc(r, rc, what, d,
+		    ctl_near_next(&near, "noroshi peer list tells which there are"));
+	}
+}
+
+static void
 on_done(struct node_submit *s, int rc)
 {
 	struct sub *u = s->arg;
@@ -39,7 +65,7 @@ on_done(struct node_submit *s, int rc)
 	if (rc == NRS_EEXISTS) {
 		ctl_ok(r, known_json(s->known, s->nknown));
 	} else if (rc != 0) {
-		ctl_fail_rc(r, rc, "the submission was refused", &s->d, NULL);
+		refuse(r, s, rc, "the submission was refused", &s->d);
 	} else {
 		snprintf(id, sizeof(id), "%s/%llu", r->app->conf->origin,
 		    (unsigned long long)s->index);
@@ -91,7 +117,7 @@ dry_run(struct sub *u)
 	if (rc == 0)
 		rc = node_submit_known(n, &u->s, &known, &nknown);
 	if (rc != 0)
-		ctl_fail_rc(r, rc, "the submission would be refused", &d, NULL);
+		refuse(r, &u->s, rc, "the submission would be refused", &d);
 	else if (nknown > 0)
 		ctl_ok(r, known_json(known, nknown));
 	else

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 char *
 ans_join(const json_t *array, const char *sep)
 {
@@ -21,6 +23,28 @@ ans_join(const json_t *array, const char *sep)
 		all = more;
 	}
 	return all;
+}
+
+char *
+ans_unknown(const json_t *array, const char *name, const char *list)
+{
+	unsigned int d,
+	    least = (unsigned int)(strlen(name) < 64 ? strlen(name) : 64) / 3 + 2;
+	const char *best = NULL;
+	json_t *v;
+	size_t i;
+
+	json_array_foreach(array, i, v) {
+		d = nrs_text_distance(name, ans_text(v, "name"));
+		if (d > 0 && d < least) {
+			least = d;
+			best = ans_text(v, "name");
+		}
+	}
+	if (best != NULL)
+		return cli_fmt(
+		    "Did you mean %s? \"%s\" tells which there are.", best, list);
+	return cli_fmt("\"%s\" tells which there are.", list);
 }
 
 int

@@ -41,6 +41,8 @@ ans_s(unsigned long long n)
 
 /* Texts of an array (of texts, or of objects with a name), joined; free() it. */
 char *ans_join(const json_t *array, const char *sep);
+/* What to do about a name that is not among those of an array: the nearest, where to look; free() it. */
+char *ans_unknown(const json_t *array, const char *name, const char *list);
 /* The answer as it is, on one line. Returns 0. */
 int ans_print(const json_t *o);
 /* "1.2 MiB" */

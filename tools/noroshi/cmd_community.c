@@ -94,6 +94,7 @@ run_show(struct cli *c, void *opts, char **argv, unsigned int argc)
 {
 	struct ctl_answer a;
 	bool found = false;
+	char *next;
 	json_t *v;
 	size_t i;
 	int rc;
@@ -113,12 +114,15 @@ run_show(struct cli *c, void *opts, char **argv, unsigned int argc)
 		}
 		found = true;
 	}
-	ctl_answer_fini(&a);
-	if (!found)
-		return cli_fail(c, CLI_DATA, "unknown", NULL,
-		    "\"noroshi community list\" tells which there are.",
+	if (!found) {
+		next = ans_unknown(json_object_get(a.json, "communities"), argv[0],
+		    "noroshi community list");
+		rc = cli_fail(c, CLI_DATA, "unknown", NULL, next,
 		    "there is no community \"%s\" here", argv[0]);
-	return 0;
+		free(next);
+	}
+	ctl_answer_fini(&a);
+	return rc;
 }
 
 const struct cmd cmd_community_show = { "community show", "NAME", "all about one community",

@@ -181,6 +181,7 @@ find_community(struct submit *s, const char *name)
 {
 	struct ctl_answer a;
 	bool found = false;
+	char *next;
 	size_t i, len;
 	json_t *v;
 	int rc;
@@ -198,13 +199,16 @@ find_community(struct submit *s, const char *name)
 			    0 &&
 			len == NRS_HASH_LEN);
 	}
-	ctl_answer_fini(&a);
-	if (!found)
-		return cli_fail(s->c, CLI_PERM, "unknown", NULL,
-		    "\"noroshi community list\" tells which there are.",
+	if (!found) {
+		next = ans_unknown(
+		    json_object_get(a.json, "communities"), name, "noroshi community list");
+		rc = cli_fail(s->c, CLI_DATA, "unknown", NULL, next,
 		    "there is no community \"%s\" here", name);
+		free(next);
+	}
+	ctl_answer_fini(&a);
 	s->community = name;
-	return 0;
+	return rc;
 }
 
 static int
@@ -358,7 +362,7 @@ tell_result(const struct submit *s, int rc)
 {
 	if (s->c->form == CLI_JSON)
 		put_json_summary(s);
-	if (s->dry && s->c->form != CLI_JSON)
+	if (s->dry && s->c->form != CLI_JSON && (rc == 0 || s->t.sent > 0))
 		put_preview(s, stdout);
 	put_summary(s, s->dry ? "would be sent" : "sent");
 	if (rc != 0 && rc != CLI_DATA && rc != CLI_PERM && !s->dry)

@@ -203,6 +203,7 @@ int
 submit_csv(struct submit *s, struct input *in)
 {
 	struct rows *r = cli_alloc(sizeof(*r));
+	uint64_t before = s->t.rows;
 	int rc;
 
 	r->s = s;
@@ -221,8 +222,10 @@ submit_csv(struct submit *s, struct input *in)
 	if (nrs_csv_new(s->sep, &r->csv) != 0)
 		cli_oom();
 	rc = read_all(r);
-	if (rc == 0 && !r->header)
-		rc = cli_fail(s->c, CLI_DATA, "trunc", NULL, NULL, "%s is empty", in->name);
+	if (rc == 0 && s->t.rows == before)
+		rc = cli_fail(s->c, CLI_DATA, "empty",
+		    r->header ? "it has a header, and no rows" : "it has no rows",
+		    "Nothing of it was sent.", "%s is empty", in->name);
 	nrs_csv_free(r->csv);
 	nrs_buf_fini(&r->json);
 	nrs_buf_fini(&r->scratch);

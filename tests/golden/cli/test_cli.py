@@ -280,7 +280,10 @@ def case_tables(w):
     assert json.loads(w.run("--json", "peer", "list").out)["peers"][0]["name"] == "us.cert.example"
     assert "AMBER+STRICT" in w.run("community", "list").out
     assert "us.cert.example" in w.run("community", "show", "iwwn").out
-    w.run("community", "show", "nope", expect=65)
+    assert "Did you" not in w.run("community", "show", "nope", expect=65).err
+    assert "Did you mean iwwn?" in w.run("community", "show", "iwn", expect=65).err
+    p = w.run("submit", "--community", "iwnw", "--tlp", "AMBER", "--yes", "-", expect=65)
+    assert "Did you mean iwwn?" in p.err and p.out == "", p.err
     assert "1 d 02 h" in w.run("status").out
     assert json.loads(w.run("status", "--json").out)["events"] == 12
     assert w.run("stats").out == ('# HELP noroshi_x xs\n# TYPE noroshi_x counter\nnoroshi_x{a="b"} 4\n'
@@ -520,7 +523,7 @@ def case_submit_usage(w):
     csv = w.file("a.csv", "url\nhttp://a.example/\n")
     for args, code in ((["--tlp", "AMBER"], 64), (["--community", "iwwn"], 64), (["--community", "iwwn", "--to", "a.b", "--tlp", "AMBER"], 64),
                        (["--community", "iwwn", "--tlp", "PINK"], 64), (["--community", "iwwn", "--tlp", "RED"], 64),
-                       (["--community", "nope", "--tlp", "AMBER"], 77), (["--to", "US", "--tlp", "AMBER"], 64),
+                       (["--community", "nope", "--tlp", "AMBER"], 65), (["--to", "US", "--tlp", "AMBER"], 64),
                        (["--community", "iwwn", "--tlp", "AMBER", "--batch", "0"], 64),
                        (["--community", "iwwn", "--tlp", "AMBER", "--valid", "soon"], 64),
                        (["--community", "iwwn", "--tlp", "AMBER", "--format", "xml"], 64),
@@ -529,7 +532,10 @@ def case_submit_usage(w):
                        (["--community", "iwwn", "--tlp", "AMBER", "--map", "valu=url"], 64)):
         w.run("submit", csv, "--yes", *args, expect=code)
     w.submit("missing.csv", expect=74)
-    w.submit(w.file("empty.csv", ""), expect=65)
+    for text in ("", "url\n", "url", "\ufeff\n"):
+        for mode in ("--yes", "--dry-run"):
+            p = w.run("submit", w.file("empty.csv", text), "--community", "iwwn", "--tlp", "AMBER", mode, expect=65)
+            assert "no rows" in p.err and p.out == "", (text, mode, p.out, p.err)
     w.submit(w.file("b.csv", "colour\nred\n"), expect=65)
     assert w.daemon.bundles == []
     w.submit(csv, "--valid", "90d")
