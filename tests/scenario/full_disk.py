@@ -56,8 +56,9 @@ def try_it(dir_, tool, env):
     for _ in range(2000):
         if call(a, "status")["state"] == "full":
             break
+        shown = call(a, "status")["events"]
         held.send("submit", bundle(1000), community="iwwn", tlp="AMBER")
-        wait_for(a, lambda s, n=call(a, "status")["events"]: s["events"] > n or s["state"] == "full")
+        wait_for(a, lambda s, n=shown: s["events"] > n or s["state"] == "full")
         if call(a, "status")["state"] == "full":
             break
         held.close()
