@@ -68,6 +68,7 @@ struct mconn {
 	nrs_conn id;
 	unsigned int with;
 	bool up;
+	bool deaf; /* bytes were lost to it */
 	bool leaves_sent;
 	unsigned int forged;
 	unsigned int asked; /* rounds */
@@ -914,8 +915,13 @@ mal_data(struct mal *m, nrs_conn id, const uint8_t *p, size_t len)
 	struct mconn *c = conn_find(m, id);
 	struct wire_frame f;
 
-	/* The engine may have gone while its bytes were on their way. */
-	while (c != NULL && c->up && m->s->node[c->with].node != NULL &&
+	/*
+	 * The engine may have gone while its bytes were on their way: with them the
+	 * place in the stream is lost, also when it is back before the rest comes.
+	 */
+	if (c != NULL && m->s->node[c->with].node == NULL)
+		c->deaf = true;
+	while (c != NULL && c->up && !c->deaf && m->s->node[c->with].node != NULL &&
 	    wire_reader_next(&c->rd, &p, &len, &f) == 1)
 		on_frame(m, c, &f);
 }
