@@ -549,8 +549,11 @@ app_stop(struct app *a)
 	free_event(p->ev_watchdog);
 	for (unsigned int i = 0; i < APP_SIGNALS; i++)
 		free_event(p->ev_signal[i]);
-	if (a->base != NULL)
+	if (a->base != NULL) {
+		/* Buffered connections are finalised by the loop alone, and no other event is left. */
+		(void)event_base_loop(a->base, EVLOOP_NONBLOCK);
 		event_base_free(a->base);
+	}
 	if (p->lock_fd >= 0)
 		close(p->lock_fd);
 	conf_free(a->conf);
