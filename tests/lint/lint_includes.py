@@ -19,9 +19,9 @@ BELOW = {
     "stix": ["base", "crypto"],
 }
 LOW = ["base", "crypto", "record", "tlog", "stix"]
-for _name in ("journal", "wire", "policy", "import"):
+for _name in ("journal", "wire", "policy", "import", "proof"):
     BELOW[_name] = LOW
-BELOW["index"] = LOW + ["journal", "wire", "policy", "import"]
+BELOW["index"] = LOW + ["journal", "wire", "policy", "import", "proof"]
 BELOW["node"] = BELOW["index"] + ["index"]
 
 # What a pure machine may take from the system: memory, text, numbers.
