@@ -30,6 +30,7 @@ enum nrs_jtype {
 	NRS_J_REFUSED = 10,
 	NRS_J_COMMIT = 11,
 	NRS_J_PEER = 12,
+	NRS_J_DISCLOSURE = 13,
 	NRS_J__MAX
 };
 
@@ -122,6 +123,8 @@ struct nrs_jrecord {
 	uint8_t flags;
 	struct nrs_hash c; /* commitment */
 };
+/* Length of its body. */
+size_t nrs_jrecord_len(const struct nrs_jrecord *r);
 int nrs_journal_put_record(
     struct nrs_journal *j, const struct nrs_jrecord *r, uint64_t *ret_pos) NRS_MUST_CHECK;
 
@@ -170,6 +173,10 @@ int nrs_jrecord_decode(
 int nrs_journal_unseal(struct nrs_journal *j, const struct nrs_jrecord_view *v,
     struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN],
     struct nrs_str *ret_data) NRS_MUST_CHECK;
+/* The same without a journal: with the seed of v->seed_segment. */
+int nrs_jrecord_unseal(struct nrs_digest *dg, const uint8_t seed[32],
+    const struct nrs_jrecord_view *v, struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN],
+    struct nrs_str *ret_data) NRS_MUST_CHECK;
 
 /* zstd within limits: used by jobs. Level 1. Decompress refuses output unlike raw_len. */
 int nrs_payload_compress(const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len,
@@ -199,5 +206,29 @@ struct nrs_jevent {
 #define NRS_JEVENT_LEN 64
 void nrs_jevent_encode(const struct nrs_jevent *e, uint8_t out[NRS_JEVENT_LEN]);
 int nrs_jevent_decode(struct nrs_jevent *ret, struct nrs_str body) NRS_MUST_CHECK;
+
+/* DISCLOSURE: who was given which events. Members that an op does not have are zero. */
+enum { NRS_JDISCLOSURE_OPEN = 1, NRS_JDISCLOSURE_CLOSE = 2, NRS_JDISCLOSURE_CRASH = 3 };
+enum { NRS_JREADER_UNIX = 1, NRS_JREADER_TLS = 2, NRS_JREADER_CONTROL = 3 };
+enum { NRS_JCLEARANCE_ALL = 0x01, NRS_JCLEARANCE_DIRECT = 0x02 };
+struct nrs_jdisclosure {
+	uint8_t op;
+	uint8_t kind;
+	uint8_t tlp;
+	uint8_t flags;
+	uint32_t uid;	/* all ones: unknown */
+	uint64_t range; /* close: position of the frame that opened it */
+	uint64_t event; /* cursor; crash: the newest event */
+	uint64_t n;
+	struct nrs_wall time;
+	struct nrs_hash clearance;
+	struct nrs_hash pin;
+	char name[NRS_NAME_MAX + 1]; /* of the subscriber; "" for the control socket */
+};
+#define NRS_JDISCLOSURE_MAX (8 + 24 + 64 + 2 + NRS_NAME_MAX)
+#define NRS_JDISCLOSURES    16384 /* open at one time */
+void nrs_jdisclosure_encode(const struct nrs_jdisclosure *d, struct nrs_buf *b);
+int nrs_jdisclosure_decode(
+    struct nrs_jdisclosure *ret, struct nrs_str body) NRS_MUST_CHECK;
 
 #endif
