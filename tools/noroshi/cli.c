@@ -1,4 +1,4 @@
-/* How noroshi(1) tells failures and writes text that others wrote. */
+/* How noroshi(1) and its kin tell failures and writes text that others wrote. */
 #include "tools/noroshi/cli.h"
 
 #include <errno.h>
@@ -9,10 +9,12 @@
 
 #include "base/text.h"
 
+const char *cli_program = "noroshi";
+
 _Noreturn void
 cli_oom(void)
 {
-	fputs("noroshi: out of memory\n", stderr);
+	fprintf(stderr, "%s: out of memory\n", cli_program);
 	exit(CLI_LATER);
 }
 
@@ -121,7 +123,7 @@ tell(const struct cli *c, const char *code, const char *what, const char *why,
 	json_t *o;
 
 	fflush(stdout);
-	fputs("noroshi: ", stderr);
+	fprintf(stderr, "%s: ", cli_program);
 	cli_put(stderr, what, false);
 	if (why != NULL && *why != '\0' && strchr(why, '\n') == NULL) {
 		fputs(": ", stderr);

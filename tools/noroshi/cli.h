@@ -113,6 +113,9 @@ int help_complete(struct cli *c, char **words, int n);
 
 /* --- failures ---------------------------------------------------------- */
 
+/* Whose words they are: "noroshi" unless another tool says otherwise at its start. */
+extern const char *cli_program;
+
 /*
  * Says what went wrong, why (NULL: nothing more is known) and what to do next
  * (NULL: nothing), on standard error; with --json also as an object on
