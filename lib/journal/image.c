@@ -96,13 +96,13 @@ nrs_jimage_fini(struct nrs_env *env, struct nrs_jimage *im)
 	memset(im, 0, sizeof(*im));
 }
 
-static bool
-commit_ok(const struct nrs_jimage *im, size_t at, uint32_t frames)
+bool
+nrs_jcommit_ok(const uint8_t *p, size_t start, size_t at, uint32_t frames)
 {
-	const uint8_t *b = im->p + at + JFRAME_HEAD;
+	const uint8_t *b = p + at + JFRAME_HEAD;
 
-	return nrs_get_u32(b) == frames && nrs_get_u64(b + 8) == im->off &&
-	    nrs_get_u32(b + 4) == nrs_crc32c(0, im->p + im->off, at - im->off);
+	return nrs_get_u32(b) == frames && nrs_get_u64(b + 8) == start &&
+	    nrs_get_u32(b + 4) == nrs_crc32c(0, p + start, at - start);
 }
 
 static int
@@ -154,7 +154,8 @@ nrs_jimage_next(struct nrs_jimage *im)
 		frames++;
 		at += JFRAME_HEAD + JPAD(h.len);
 	}
-	if (h.len != JCOMMIT_BODY || frames == 0 || !commit_ok(im, at, frames))
+	if (h.len != JCOMMIT_BODY || frames == 0 ||
+	    !nrs_jcommit_ok(im->p, im->off, at, frames))
 		return image_stop(im, at, 0, "COMMIT does not fit its batch");
 	im->start = im->off;
 	im->off = at + JFRAME_HEAD + JCOMMIT_BODY;

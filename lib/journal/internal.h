@@ -75,6 +75,10 @@ int nrs_jcommit_put(struct nrs_buf *b, size_t start, size_t base, uint32_t salt_
     uint64_t batch, uint32_t frames) NRS_MUST_CHECK;
 
 /* image.c: a whole segment in memory, and what of it is valid */
+
+/* Does the COMMIT at p + at fit the batch of so many frames from p + start? */
+bool nrs_jcommit_ok(const uint8_t *p, size_t start, size_t at, uint32_t frames);
+
 struct nrs_jimage {
 	uint32_t seg;
 	nrs_file file;

@@ -228,7 +228,6 @@ struct nrs_jdisclosure {
 #define NRS_JDISCLOSURE_MAX (8 + 24 + 64 + 2 + NRS_NAME_MAX)
 #define NRS_JDISCLOSURES    16384 /* open at one time */
 void nrs_jdisclosure_encode(const struct nrs_jdisclosure *d, struct nrs_buf *b);
-int nrs_jdisclosure_decode(
-    struct nrs_jdisclosure *ret, struct nrs_str body) NRS_MUST_CHECK;
+int nrs_jdisclosure_decode(struct nrs_jdisclosure *ret, struct nrs_str body) NRS_MUST_CHECK;
 
 #endif

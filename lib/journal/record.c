@@ -19,6 +19,12 @@ nrs_jrecord_layout(uint8_t *p, const struct nrs_jrecord *r, uint32_t sealed_len,
 		memcpy(p + JRECORD_FIXED, r->sigs.p, r->sigs.len);
 }
 
+size_t
+nrs_jrecord_len(const struct nrs_jrecord *r)
+{
+	return JRECORD_FIXED + r->sigs.len + NRS_SALT_LEN + r->data.len + NRS_AEAD_TAG;
+}
+
 int
 nrs_jrecord_decode(struct nrs_jrecord_view *ret, const struct nrs_jframe *f)
 {
@@ -49,25 +55,24 @@ nrs_jrecord_decode(struct nrs_jrecord_view *ret, const struct nrs_jframe *f)
 }
 
 int
-nrs_journal_unseal(struct nrs_journal *j, const struct nrs_jrecord_view *v,
-    struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN], struct nrs_str *ret_data)
+nrs_jrecord_unseal(struct nrs_digest *dg, const uint8_t seed[32],
+    const struct nrs_jrecord_view *v, struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN],
+    struct nrs_str *ret_data)
 {
 	uint8_t key[NRS_AEAD_KEY], *p;
 	struct nrs_hash c;
 	size_t len;
 	int rc;
 
-	if (v->seed_segment == 0 || v->seed_segment > j->nseeds)
-		return NRS_ECORRUPT;
 	if (v->sealed.len < NRS_SALT_LEN + NRS_AEAD_TAG)
 		return NRS_ETRUNC;
 	len = v->sealed.len - NRS_AEAD_TAG;
-	if ((rc = nrs_record_commit(j->dg, v->header, v->sigs.p, v->sigs.len, &c)) != 0)
+	if ((rc = nrs_record_commit(dg, v->header, v->sigs.p, v->sigs.len, &c)) != 0)
 		return rc;
 	nrs_buf_reset(out);
 	if ((p = nrs_buf_reserve(out, len)) == NULL)
 		return out->err;
-	if ((rc = nrs_body_key(j->seeds[v->seed_segment - 1], v->nonce, &c, key)) == 0)
+	if ((rc = nrs_body_key(seed, v->nonce, &c, key)) == 0)
 		rc = nrs_aead_open(key, &v->flags, 1, v->sealed.p, v->sealed.len, p);
 	nrs_wipe(key, sizeof(key));
 	if (rc != 0)
@@ -77,6 +82,16 @@ nrs_journal_unseal(struct nrs_journal *j, const struct nrs_jrecord_view *v,
 	ret_data->p = p + NRS_SALT_LEN;
 	ret_data->len = len - NRS_SALT_LEN;
 	return 0;
+}
+
+int
+nrs_journal_unseal(struct nrs_journal *j, const struct nrs_jrecord_view *v,
+    struct nrs_buf *out, uint8_t salt[NRS_SALT_LEN], struct nrs_str *ret_data)
+{
+	if (v->seed_segment == 0 || v->seed_segment > j->nseeds)
+		return NRS_ECORRUPT;
+	return nrs_jrecord_unseal(
+	    j->dg, j->seeds[v->seed_segment - 1], v, out, salt, ret_data);
 }
 
 void
