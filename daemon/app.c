@@ -191,6 +191,8 @@ app_node_config(const struct app *a, const struct conf *c, struct node_config *r
 			.ceiling = (uint8_t)p->ceiling,
 			.records_per_s = p->records_per_s,
 			.bytes_per_day = p->bytes_per_day,
+			.leaves_per_day = p->leaves_per_day,
+			.disk_share = p->disk_share,
 		};
 	}
 	*ret = (struct node_config){

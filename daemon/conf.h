@@ -80,6 +80,8 @@ struct conf_peer {
 	enum nrs_tlp ceiling;
 	uint64_t records_per_s;
 	uint64_t bytes_per_day;
+	uint64_t leaves_per_day;
+	uint64_t disk_share;
 	struct conf_where where;
 	unsigned int lines[CONF_KEYS_MAX];
 };

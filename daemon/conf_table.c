@@ -85,6 +85,11 @@ const struct conf_row conf_rows[] = {
 	    1000000, "0", CF_RELOAD, "quota on what it sends; 0: none" },
 	{ CS_PEER, "bytes-per-day", CT_SIZE, FIELD(conf_peer, bytes_per_day), 0, 1ull << 50,
 	    "0", CF_RELOAD, "quota on what it sends; 0: none" },
+	{ CS_PEER, "leaves-per-day", CT_UINT, FIELD(conf_peer, leaves_per_day), 0,
+	    1000000000000, "10000000", CF_RELOAD,
+	    "entries of its log that are taken in a day; 0: no limit" },
+	{ CS_PEER, "disk-share", CT_SIZE, FIELD(conf_peer, disk_share), 0, 1ull << 50,
+	    "32G", CF_RELOAD, "bytes that are kept of its log and records; 0: no limit" },
 
 	{ CS_SUBSCRIBER, "socket", CT_PATH, FIELD(conf_subscriber, socket), 0, 0, "",
 	    CF_RELOAD | CF_REQUIRED, "its Unix socket" },

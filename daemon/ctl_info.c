@@ -62,12 +62,13 @@ peer_json(const struct node_peer_info *i)
 	    i->suspended, "dialed", i->dialed, "lag_records", (json_int_t)i->lag_records,
 	    "lag_s", (double)i->lag_ms / 1000.0, "behind_records",
 	    (json_int_t)i->behind_records, "rx_bytes", (json_int_t)i->rx_bytes);
-	json_t *more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:i, s:o}",
+	json_t *more = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:i, s:o, s:I, s:o}",
 	    "tx_bytes", (json_int_t)i->tx_bytes, "rx_records", (json_int_t)i->rx_records,
 	    "tx_records", (json_int_t)i->tx_records, "refused_in",
 	    (json_int_t)i->refused_in, "refused_out", (json_int_t)i->refused_out,
 	    "clock_ms", (json_int_t)i->clock_ms, "up_since", ctl_time(i->up_since_ms),
-	    "version", (int)i->version, "communities",
+	    "version", (int)i->version, "quota", text_or_null(i->quota), "kept_bytes",
+	    (json_int_t)i->kept_bytes, "communities",
 	    strings(i->communities, i->ncommunities));
 
 	json_object_update(o, more);

@@ -124,6 +124,7 @@ node_peers(
 		if (i.state == NULL)
 			i.state = "idle";
 		i.nconfigured = p->ncommunities;
+		i.kept_bytes = p->origin != NULL ? origin_disk(p->origin) : 0;
 		i.behind_records = sync_behind(p);
 		fill_lag(n, p, &i);
 		names = shared(n, p, &i.ncommunities);

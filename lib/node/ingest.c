@@ -155,7 +155,8 @@ break_node(struct node *n, int rc)
 }
 
 static int
-put_refused(struct node *n, const struct rec *r, int why, uint64_t *ret_pos)
+put_refused(
+    struct node *n, const struct rec *r, int why, uint64_t *ret_pos, size_t *ret_len)
 {
 	const char *text = r->d.text[0] != '\0' ? r->d.text : nrs_strerror(why);
 	uint8_t head[16];
@@ -171,11 +172,12 @@ put_refused(struct node *n, const struct rec *r, int why, uint64_t *ret_pos)
 	head[9] = 0;
 	nrs_put_u16(head + 10, (uint16_t)nrs_err_wire(why));
 	nrs_put_u32(head + 12, (uint32_t)r->w.sigs.len);
+	*ret_len = sizeof(head) + NRS_HEADER_LEN + r->w.sigs.len + parts[3].len;
 	return nrs_journal_put(n->journal, NRS_J_REFUSED, 0, parts, 4, ret_pos);
 }
 
 static int
-put_record(struct node *n, const struct rec *r, uint64_t *ret_pos)
+put_record(struct node *n, const struct rec *r, uint64_t *ret_pos, size_t *ret_len)
 {
 	struct nrs_jrecord j = {
 		.index = r->w.index,
@@ -187,6 +189,7 @@ put_record(struct node *n, const struct rec *r, uint64_t *ret_pos)
 		.c = r->c,
 	};
 
+	*ret_len = nrs_jrecord_len(&j);
 	return nrs_journal_put_record(n->journal, &j, ret_pos);
 }
 
@@ -215,12 +218,15 @@ keep(struct node *n, struct rec *r, int why)
 {
 	struct chain *c = r->chain;
 	uint64_t pos;
+	size_t len;
 	int rc;
 
-	rc = why != 0 ? put_refused(n, r, why, &pos) : put_record(n, r, &pos);
+	rc = why != 0 ? put_refused(n, r, why, &pos, &len) : put_record(n, r, &pos, &len);
 	if (rc == 0)
 		rc = audience_apply_record(
 		    c->audience, &r->h, r->w.header, r->w.index, pos, why != 0);
+	if (rc == 0)
+		origin_kept_record(c->origin, len);
 	if (rc == 0 && why == 0 && r->h.kind == NRS_KIND_BUNDLE)
 		rc = node_put_event(
 		    n, NRS_ACTION_ADD, 0, r->bundle.n, &c->origin->id, r->w.index);
@@ -391,7 +397,7 @@ give_up(struct rec *r, int err)
 	if (err == NRS_EEPOCH)
 		sync_wait_epoch(f);
 	else
-		sync_fail(f, err, true);
+		sync_fail(f, err, err != NRS_EQUOTA);
 	return false;
 }
 
@@ -416,6 +422,8 @@ apply_one(struct node *n, struct chain *c)
 	}
 	if (rc == 0)
 		rc = check_chain(n, r);
+	if (rc == 0 && !session_quota_disk(c->origin))
+		rc = NRS_EQUOTA;
 	if (rc != 0)
 		return give_up(r, rc);
 	rc = check_audience(n, r);

@@ -286,9 +286,10 @@ finish(struct run *r, int rc, const struct nrs_detail *d, size_t cost)
 	if (rc != 0) {
 		session_refuse(
 		    r->f->session, rc, r->f->stream, &o->id, r->w.first, NRS_NONE, d->text);
-		sync_fail(r->f, rc, rc != NRS_ENOMEM);
+		sync_fail(r->f, rc, rc != NRS_ENOMEM && rc != NRS_EQUOTA);
 		return;
 	}
+	session_quota_charge_leaves(o, r->w.count);
 	os->bad_proofs = 0;
 	node_put_done(n);
 	sync_progress(r->f);
@@ -324,6 +325,9 @@ ingest_leaves(struct fetch *f, const uint8_t *p, size_t len)
 		rc = NRS_EORIGIN;
 	if (rc == 0 && (f->origin->frozen || f->origin->nmanifests == 0))
 		rc = NRS_ESTATE;
+	/* What was asked for before the quota was used up. */
+	if (rc == 0 && r->w.count > 0 && !session_quota_leaves(f->origin))
+		rc = NRS_EQUOTA;
 	if (rc == 0)
 		rc = check_run(r, &d);
 	finish(r, rc, &d, len);

@@ -279,6 +279,8 @@ change_apply(struct node *n, const struct node_config *cfg, struct change *ch)
 		p->ceiling = pc->ceiling;
 		p->records_per_s = pc->records_per_s;
 		p->bytes_per_day = pc->bytes_per_day;
+		p->leaves_per_day = pc->leaves_per_day;
+		p->disk_share = pc->disk_share;
 	}
 	n->window = cfg->window_bytes > 0 ? cfg->window_bytes : WINDOW_BYTES;
 }

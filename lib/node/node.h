@@ -30,6 +30,9 @@ struct node_peer_config {
 	uint8_t ceiling; /* enum nrs_tlp: strictest marking sent to and taken from it */
 	uint64_t records_per_s; /* quota on what it sends; 0: none */
 	uint64_t bytes_per_day; /* likewise */
+	/* Of the origin that it is, whoever passes it on: entries of its log; 0: none */
+	uint64_t leaves_per_day;
+	uint64_t disk_share; /* bytes kept of it */
 };
 
 struct node_config {
@@ -176,6 +179,24 @@ struct node_cursor node_cursor_now(const struct node *n);
 int node_cursor_since(
     struct node *n, struct nrs_wall t, struct node_cursor *ret) NRS_MUST_CHECK;
 
+/* --- taking out ---------------------------------------------------------- */
+
+struct node_export_info {
+	char id[NRS_ORIGIN_MAX + 32]; /* origin/index~hex8 */
+	uint8_t kind;
+	uint8_t tlp;
+};
+/*
+ * One record that is opened and shown here, appended to b: its payload, or with
+ * proof the proof file (FORMAT.md, section 10; b must have room for
+ * NRS_PROOF_FILE_MAX).  hex8 (may be NULL or empty): the beginning of its leaf
+ * hash.  NRS_EUNKNOWN no such origin, NRS_ENOTFOUND not opened here, NRS_ELEAF
+ * another leaf; d says which.
+ */
+int node_export(struct node *n, const char *origin, uint64_t index, const char *hex8,
+    bool proof, struct nrs_buf *b, struct node_export_info *ret,
+    struct nrs_detail *d) NRS_MUST_CHECK;
+
 /* --- looking ----------------------------------------------------------- */
 
 struct node_origin_info {
@@ -202,6 +223,9 @@ struct node_peer_info {
 	int64_t clock_ms;     /* its clock minus ours at HELLO */
 	uint64_t up_since_ms; /* wall; 0: not up */
 	unsigned int version;
+	const char *quota;    /* option of the peer that it is beyond, or NULL */
+	uint64_t quota_stops; /* how often it came to be beyond one */
+	uint64_t kept_bytes;  /* of the log and records of this origin */
 	const char *const
 	    *communities; /* shared by both sides' view; valid until the next call */
 	unsigned int ncommunities;

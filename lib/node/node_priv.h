@@ -5,7 +5,7 @@
  *   publish.c   submit, chain, sign                     checkpoint.c own checkpoints, by a second path
  *   community.c statements of others                    steward.c   statements of our own
  *   reader.c    fan-out by event
- *   info.c      what status shows
+ *   info.c      what status shows                   export.c    one record, for a file
  *   session.c   connections, HELLO, FSM, keepalive      sync.c      what to fetch from whom, credit, ACK
  *   ingest.c    leaves and records that come in         serve.c     answering fetches
  *
@@ -65,6 +65,7 @@ struct origin {
 	size_t shown_len;
 	struct nrs_checkpoint shown;
 	uint64_t opened, refused; /* logical */
+	uint64_t kept; /* logical: bytes besides leaves (FORMAT-journal.md, section 5) */
 
 	struct nrs_array
 	    *pos; /* u64 per leaf: position of RECORD, REFUSED, CONTROL or LEAVES frame */
@@ -150,7 +151,7 @@ struct peer {
 	unsigned int ncommunities;
 	bool suspended;
 	uint8_t ceiling;
-	uint64_t records_per_s, bytes_per_day;
+	uint64_t records_per_s, bytes_per_day, leaves_per_day, disk_share;
 	struct session *session;    /* the one that is up or coming up; NULL */
 	struct node_peer_info info; /* counters and the last session's facts */
 	char why[128];
@@ -285,6 +286,10 @@ bool origin_is_manifest(const uint8_t *doc, size_t len);
 /* The caller has verified its signature; size is at most put.size. */
 int origin_apply_checkpoint(
     struct origin *o, const uint8_t *note, size_t len) NRS_MUST_CHECK;
+/* A record of it was journalled in a frame with a body of len: counts against its share. */
+void origin_kept_record(struct origin *o, size_t len);
+/* Bytes on the disk of what is kept of it, caches included. */
+uint64_t origin_disk(const struct origin *o);
 /* Leaf hash / position of an index below put.size. */
 int origin_leaf(struct origin *o, uint64_t index, struct nrs_hash *ret) NRS_MUST_CHECK;
 int origin_pos(struct origin *o, uint64_t index, uint64_t *ret) NRS_MUST_CHECK;

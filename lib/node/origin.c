@@ -329,6 +329,21 @@ origin_apply_leaf(struct origin *o, const struct nrs_hash *leaf, uint64_t pos)
 	return err;
 }
 
+void
+origin_kept_record(struct origin *o, size_t len)
+{
+	/* Of the own log nobody's share is reckoned, and publishing does not count here. */
+	if (!o->own)
+		o->kept += len;
+}
+
+uint64_t
+origin_disk(const struct origin *o)
+{
+	/* In the journal, and in the caches: its place, its hash and those above it. */
+	return o->kept + o->put.size * (NRS_HASH_LEN + 8 + NRS_HASH_LEN);
+}
+
 bool
 origin_is_manifest(const uint8_t *doc, size_t len)
 {
@@ -370,6 +385,7 @@ origin_apply_control(
 		err = origin_apply_leaf(o, &leaf, pos);
 	if (err != 0)
 		return err;
+	o->kept += len;
 	if (index == 0) {
 		o->manifests[0].index = 0;
 		return 0;
@@ -425,6 +441,7 @@ origin_apply_checkpoint(struct origin *o, const uint8_t *note, size_t len)
 	o->cp_note = copy;
 	o->cp_len = len;
 	o->cp = cp;
+	o->kept += len;
 	o->cp_dirty = true;
 	node_touch_origin(o);
 	return 0;

@@ -25,6 +25,7 @@
 #define OUT_MAX	    (64u << 20)
 #define OUT_FLUSH   (64u << 10)
 #define DAY	    (86400 * SECOND)
+#define QUOTA_HOLD  (60 * SECOND) /* within a rate for so long: the alarm is over */
 
 struct sessions {
 	TAILQ_HEAD(, session) all;
@@ -556,37 +557,129 @@ session_up(struct session *s)
 
 /* --- quotas ---------------------------------------------------------------- */
 
+static uint64_t
+quota_of(const struct peer *p, enum peer_quota q)
+{
+	const uint64_t v[QUOTA__MAX] = { p->records_per_s, p->bytes_per_day,
+		p->leaves_per_day, p->disk_share };
+
+	return v[q];
+}
+
+/* Options of the stanza of a peer: what the operator has to change. */
+static const char *const quota_names[QUOTA__MAX] = { "records-per-second", "bytes-per-day",
+	"leaves-per-day", "disk-share" };
+
+static void
+quota_show(struct peer *p)
+{
+	const struct peer_session *ps = p->session_priv;
+
+	p->info.quota = NULL;
+	for (unsigned int q = QUOTA__MAX; q-- > 0;)
+		if (ps->beyond[q])
+			p->info.quota = quota_names[q];
+}
+
+/* One alarm, however long it goes on; over: it is so now. */
+static void
+quota_alarm(struct peer *p, enum peer_quota q, bool over, struct nrs_mono now)
+{
+	struct peer_session *ps = p->session_priv;
+
+	/* A rate is kept by stopping and going on: that is one alarm, too. */
+	if (q == QUOTA_RECORDS && over)
+		ps->beyond_at = now;
+	if (over == ps->beyond[q] ||
+	    (q == QUOTA_RECORDS && !over && now.ns - ps->beyond_at.ns < QUOTA_HOLD))
+		return;
+	ps->beyond[q] = over;
+	p->info.quota_stops += over;
+	quota_show(p);
+	if (over)
+		session_peer_log(p, NRS_LOG_WARNING,
+		    "beyond its %s of %llu: it has to wait", quota_names[q],
+		    (unsigned long long)quota_of(p, q));
+	else
+		session_peer_log(p, NRS_LOG_NOTICE, "within its %s again", quota_names[q]);
+}
+
+static uint64_t
+quota_used(struct peer *p, enum peer_quota q, struct nrs_mono now)
+{
+	struct peer_session *ps = p->session_priv;
+
+	switch (q) {
+	case QUOTA_BYTES:
+	case QUOTA_LEAVES:
+		if (ps->day_at.ns == 0 || now.ns - ps->day_at.ns >= DAY) {
+			ps->day_at = now;
+			ps->day_bytes = 0;
+			ps->day_leaves = 0;
+		}
+		return q == QUOTA_BYTES ? ps->day_bytes : ps->day_leaves;
+	case QUOTA_DISK:
+		return p->origin != NULL ? origin_disk(p->origin) : 0;
+	default:
+		return 0;
+	}
+}
+
+/* A debt of what came too fast is paid off at the agreed rate. */
+static bool
+rate_over(struct peer *p, struct nrs_mono now)
+{
+	struct peer_session *ps = p->session_priv;
+	uint64_t paid, ms = (now.ns - ps->rate_at.ns) / MSEC;
+
+	if (p->records_per_s == 0) {
+		ps->rate_debt = 0;
+		return false;
+	}
+	paid = ms > UINT64_MAX / 1000000 ? UINT64_MAX : ms * p->records_per_s / 1000;
+	if (paid > 0) {
+		ps->rate_debt -= paid < ps->rate_debt ? paid : ps->rate_debt;
+		ps->rate_at = now;
+	}
+	return ps->rate_debt > p->records_per_s;
+}
+
+/* Is the peer within this quota of its? */
+static bool
+quota_ok(struct peer *p, enum peer_quota q)
+{
+	struct peer_session *ps = p->session_priv;
+	struct nrs_mono now = session_now(p->node);
+	uint64_t max = quota_of(p, q);
+	bool over;
+
+	over = q == QUOTA_RECORDS ? rate_over(p, now)
+				  : max != 0 && quota_used(p, q, now) >= max;
+	quota_alarm(p, q, over, now);
+	if (over && q == QUOTA_RECORDS)
+		node_wake_at(p->node, after(now, SECOND));
+	else if (over && q != QUOTA_DISK)
+		node_wake_at(p->node, after(ps->day_at, DAY));
+	return !over;
+}
+
+/* Those that were beyond one may be within it again, and nobody asks. */
+static void
+quotas_timer(struct peer *p)
+{
+	const struct peer_session *ps = p->session_priv;
+
+	for (unsigned int q = 0; ps != NULL && q < QUOTA__MAX; q++)
+		if (ps->beyond[q])
+			(void)quota_ok(p, q);
+}
+
 bool
 session_quota(struct session *s)
 {
-	struct peer *p = s->peer;
-	struct peer_session *ps = p->session_priv;
-	struct nrs_mono now = session_now(s->node);
-	uint64_t ms = (now.ns - ps->rate_at.ns) / MSEC;
-	bool over;
+	bool rate = quota_ok(s->peer, QUOTA_RECORDS);
 
-	if (now.ns - ps->day_at.ns >= DAY || ps->day_at.ns == 0) {
-		ps->day_at = now;
-		ps->day_bytes = 0;
-	}
-	if (ms > 0) {
-		/* A debt of what came too fast is paid off at the agreed rate. */
-		uint64_t paid = ms * p->records_per_s / 1000;
-
-		if (paid > 0) {
-			ps->rate_debt -= paid < ps->rate_debt ? paid : ps->rate_debt;
-			ps->rate_at = now;
-		}
-	}
-	over = (p->records_per_s != 0 && ps->rate_debt > p->records_per_s) ||
-	    (p->bytes_per_day != 0 && ps->day_bytes >= p->bytes_per_day);
-	if (over && !ps->quota_alarm)
-		session_peer_log(
-		    p, NRS_LOG_WARNING, "sends more than its quota allows, it has to wait");
-	ps->quota_alarm = over;
-	if (over)
-		node_wake_at(s->node, after(now, SECOND));
-	return !over;
+	return quota_ok(s->peer, QUOTA_BYTES) && rate;
 }
 
 void
@@ -597,6 +690,30 @@ session_quota_charge(struct session *s, uint64_t records, uint64_t bytes)
 	ps->day_bytes += bytes;
 	if (s->peer->records_per_s != 0)
 		ps->rate_debt += records;
+}
+
+bool
+session_quota_disk(const struct origin *o)
+{
+	return o->peer == NULL || o->peer->session_priv == NULL ||
+	    quota_ok(o->peer, QUOTA_DISK);
+}
+
+bool
+session_quota_leaves(const struct origin *o)
+{
+	return session_quota_disk(o) &&
+	    (o->peer == NULL || o->peer->session_priv == NULL ||
+		quota_ok(o->peer, QUOTA_LEAVES));
+}
+
+void
+session_quota_charge_leaves(const struct origin *o, uint64_t leaves)
+{
+	struct peer_session *ps = o->peer != NULL ? o->peer->session_priv : NULL;
+
+	if (ps != NULL)
+		ps->day_leaves += leaves;
 }
 
 /* --- timers, turns ----------------------------------------------------------- */
@@ -666,8 +783,10 @@ session_on_timer(struct node *n, struct nrs_mono now)
 		n->sessions->started = true;
 		session_communities_changed(n);
 	}
-	TAILQ_FOREACH(p, &n->peers, link)
+	TAILQ_FOREACH(p, &n->peers, link) {
 		peer_timer(p, now);
+		quotas_timer(p);
+	}
 	TAILQ_FOREACH_SAFE(s, &n->sessions->all, link, tmp)
 	{
 		if (s->dead || s->peer != NULL)

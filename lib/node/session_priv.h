@@ -61,6 +61,9 @@ struct known {
 
 enum peer_state { PEER_OFF, PEER_IDLE, PEER_DIALING, PEER_HELLO, PEER_UP, PEER__MAX };
 
+/* Quotas: of what a peer sends, and of the origin that it is, whoever passes it on. */
+enum peer_quota { QUOTA_RECORDS, QUOTA_BYTES, QUOTA_LEAVES, QUOTA_DISK, QUOTA__MAX };
+
 /* peer.session_priv */
 struct peer_session {
 	enum peer_state state; /* written by peer_enter() only */
@@ -68,9 +71,10 @@ struct peer_session {
 	struct nrs_mono rate_at; /* records a second: what is owed beyond the rate */
 	uint64_t rate_debt;
 	struct nrs_mono day_at;
-	uint64_t day_bytes;
-	bool quota_alarm;
-	const char **shared; /* names shown as info.communities */
+	uint64_t day_bytes, day_leaves;
+	bool beyond[QUOTA__MAX];   /* the alarm was raised */
+	struct nrs_mono beyond_at; /* of records a second: when it was so last */
+	const char **shared;	   /* names shown as info.communities */
 };
 
 void session_peer_log(struct peer *p, enum nrs_level lvl, const char *fmt, ...)
@@ -95,9 +99,13 @@ void session_send_communities(struct session *s);
 void session_close(struct session *s, int err, const char *why);
 struct nrs_mono session_now(const struct node *n);
 bool session_is_mine(const struct session *s, uint16_t stream); /* numbered by this side */
-/* The peer's quotas (records a second, bytes a day): may more be asked of it? */
+/* May more be asked of this peer (records a second, bytes a day)? */
 bool session_quota(struct session *s);
 void session_quota_charge(struct session *s, uint64_t records, uint64_t bytes);
+/* May more of this origin be kept: of its leaves, of anything (PROTOCOL.md, section 5)? */
+bool session_quota_leaves(const struct origin *o);
+bool session_quota_disk(const struct origin *o);
+void session_quota_charge_leaves(const struct origin *o, uint64_t leaves);
 
 /* --- sync --------------------------------------------------------------- */
 

@@ -43,6 +43,7 @@ encode_origin(struct nrs_buf *b, const struct origin *o)
 	nrs_frontier_encode(b, &o->put);
 	nrs_buf_u64(b, o->opened);
 	nrs_buf_u64(b, o->refused);
+	nrs_buf_u64(b, o->kept);
 	put_blob(b, o->cp_note, o->cp_len);
 	nrs_buf_u32(b, o->nmanifests);
 	for (unsigned int i = 0; i < o->nmanifests; i++) {
@@ -155,6 +156,7 @@ decode_origin(struct nrs_rd *r, struct node *n)
 	struct nrs_str name = nrs_rd_lstr(r, NRS_ORIGIN_MAX), note;
 	char text[NRS_ORIGIN_MAX + 1];
 	struct origin *o;
+	uint64_t kept;
 	uint32_t count;
 	uint8_t flags;
 	int err;
@@ -174,12 +176,14 @@ decode_origin(struct nrs_rd *r, struct node *n)
 	nrs_frontier_decode(r, &o->put);
 	o->opened = nrs_rd_u64(r);
 	o->refused = nrs_rd_u64(r);
+	kept = nrs_rd_u64(r);
 	note = get_blob(r, NRS_NOTE_MAX);
 	err = r->err;
 	if (err == 0)
 		err = decode_manifests(r, o);
 	if (err == 0 && note.len > 0)
 		err = origin_apply_checkpoint(o, note.p, note.len);
+	o->kept = kept; /* with what was applied just now */
 	count = nrs_rd_u32(r);
 	for (uint32_t i = 0; err == 0 && r->err == 0 && i < count; i++)
 		err = decode_audience(r, o);
@@ -297,7 +301,7 @@ replay_audience(
 /* Common to RECORD and REFUSED: the leaf, then the place in the chain. */
 static int
 replay_record(struct node *n, uint64_t index, const uint8_t *header, struct nrs_str sigs,
-    uint64_t pos, bool refused)
+    const struct nrs_jframe *f, bool refused)
 {
 	struct nrs_hash c, leaf, held;
 	struct nrs_header h;
@@ -317,7 +321,7 @@ replay_record(struct node *n, uint64_t index, const uint8_t *header, struct nrs_
 	if (err != 0)
 		return err;
 	if (o->own && index == o->put.size) {
-		err = origin_apply_leaf(o, &leaf, pos);
+		err = origin_apply_leaf(o, &leaf, f->pos);
 	} else {
 		err = origin_leaf(o, index, &held);
 		if (err == 0 && !nrs_hash_eq(&held, &leaf))
@@ -326,7 +330,9 @@ replay_record(struct node *n, uint64_t index, const uint8_t *header, struct nrs_
 	if (err == 0)
 		err = replay_audience(n, o, &h, &a);
 	if (err == 0)
-		err = audience_apply_record(a, &h, header, index, pos, refused);
+		err = audience_apply_record(a, &h, header, index, f->pos, refused);
+	if (err == 0)
+		origin_kept_record(o, f->body.len);
 	return err;
 }
 
@@ -337,7 +343,7 @@ on_record(struct node *n, const struct nrs_jframe *f)
 	int err;
 
 	err = nrs_jrecord_decode(&v, f);
-	return err != 0 ? err : replay_record(n, v.index, v.header, v.sigs, f->pos, false);
+	return err != 0 ? err : replay_record(n, v.index, v.header, v.sigs, f, false);
 }
 
 static int
@@ -356,7 +362,7 @@ on_refused(struct node *n, const struct nrs_jframe *f)
 	sigs = nrs_rd_bytes(&r, len);
 	if (r.err != 0)
 		return r.err;
-	return replay_record(n, index, header.p, sigs, f->pos, true);
+	return replay_record(n, index, header.p, sigs, f, true);
 }
 
 static int

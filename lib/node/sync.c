@@ -301,6 +301,16 @@ stream_next(struct session *s, uint16_t *ret)
 	return false;
 }
 
+/* May more come over this fetch now: room here, quotas of who sends and of the origin? */
+static bool
+may_ask(const struct fetch *f)
+{
+	if (!node_room(f->session->node) || !session_quota(f->session))
+		return false;
+	return f->chain != NULL ? session_quota_disk(f->origin)
+				: session_quota_leaves(f->origin);
+}
+
 static void
 fetch_begin(struct session *s, struct origin *o, struct chain *c)
 {
@@ -320,7 +330,7 @@ fetch_begin(struct session *s, struct origin *o, struct chain *c)
 	f->progress = session_now(n);
 	nrs_buf_init(&f->part, WIRE_ITEM_MAX);
 	m.credit = n->window != 0 ? n->window : WINDOW;
-	if (node_room(n) && session_quota(s)) {
+	if (may_ask(f)) {
 		f->credit = m.credit;
 	} else {
 		/* Asked for all the same: the credit comes when there is room. */
@@ -445,7 +455,7 @@ give_credit(struct fetch *f)
 	/* Whatever is neither given nor owed is still being dealt with. */
 	if (f->owed == 0 || f->owed < window / 4)
 		return;
-	if (!node_room(s->node) || !session_quota(s))
+	if (!may_ask(f))
 		return;
 	bytes = f->owed > UINT32_MAX ? UINT32_MAX : (uint32_t)f->owed;
 	f->owed -= bytes;

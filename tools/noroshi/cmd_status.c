@@ -145,6 +145,19 @@ judge_lag(unsigned int *n, const json_t *v)
 }
 
 static void
+judge_quota(unsigned int *n, const json_t *v)
+{
+	char *what;
+
+	if (!json_is_string(json_object_get(v, "quota")))
+		return;
+	what = cli_fmt("is beyond its %s, it has to wait", ans_text(v, "quota"));
+	put_wrong(n, ans_text(v, "name"), what,
+	    "ask what it is doing; raise the option and reload, or suspend it");
+	free(what);
+}
+
+static void
 judge_peer(unsigned int *n, const json_t *v)
 {
 	const char *name = ans_text(v, "name");
@@ -160,6 +173,7 @@ judge_peer(unsigned int *n, const json_t *v)
 		put_wrong(
 		    n, name, "has another clock by minutes", "timedatectl, here and there");
 	judge_lag(n, v);
+	judge_quota(n, v);
 }
 
 /* What a person who was woken up wants to know first. */
