@@ -33,6 +33,12 @@ int fleet_new(struct bench *b, const char *name, struct fleet **ret) NRS_MUST_CH
 /* Stops all nodes; removes the directory unless --keep. Accepts NULL. */
 void fleet_free(struct fleet *f);
 
+/* One that is kept between calls: in a directory that exists. fleet_close() leaves it there. */
+int fleet_open(struct bench *b, const char *dir, struct fleet **ret) NRS_MUST_CHECK;
+void fleet_close(struct fleet *f);
+/* A node made before in such a directory; not started, its port not known. Non-zero: none, quietly. */
+int fleet_find(struct fleet *f, const char *name, struct fleet_node **ret) NRS_MUST_CHECK;
+
 /*
  * Makes and starts a node.  conf: more lines of noroshi.conf, or NULL;
  * node_conf: more lines within its "node" stanza, or NULL.
