@@ -182,7 +182,19 @@ int nrs_jrecord_unseal(struct nrs_digest *dg, const uint8_t seed[32],
 int nrs_payload_compress(const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len,
     bool *ret_raw) NRS_MUST_CHECK; /* *ret NULL and raw: keep p as it is */
 int nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len,
-    uint8_t **ret) NRS_MUST_CHECK; /* malloc'd; limit NRS_PAYLOAD_MAX */
+    uint8_t **ret) NRS_MUST_CHECK;
+/*
+ * The same for many payloads, one after the other, with one context and one
+ * buffer: for small ones the context costs more than the work.
+ */
+struct nrs_expander;
+struct nrs_expander *nrs_expander_new(void);	/* NULL: out of memory */
+void nrs_expander_free(struct nrs_expander *x); /* accepts NULL */
+/* *ret lives until the next call; of a raw payload it is p. */
+int nrs_expander_run(struct nrs_expander *x, const uint8_t *p, size_t len, bool raw,
+    size_t raw_len, const uint8_t **ret) NRS_MUST_CHECK;
+/* A buffer larger than keep bytes is given back. */
+void nrs_expander_trim(struct nrs_expander *x, size_t keep); /* malloc'd; limit NRS_PAYLOAD_MAX */
 
 /*
  * Walks all committed frames from position from (0: the very first) to the end,

@@ -48,27 +48,106 @@ frame_ok(const uint8_t *p, size_t len, size_t raw_len)
 	return size == raw_len && !ZSTD_isError(n) && n == len;
 }
 
-int
-nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len, uint8_t **ret)
+struct nrs_expander {
+	ZSTD_DCtx *ctx;
+	uint8_t *buf;
+	size_t cap;
+};
+
+struct nrs_expander *
+nrs_expander_new(void)
 {
-	uint8_t *out;
-	int rc = 0;
+	struct nrs_expander *x = calloc(1, sizeof(*x));
+
+	if (x != NULL && (x->ctx = ZSTD_createDCtx()) == NULL) {
+		free(x);
+		return NULL;
+	}
+	return x;
+}
+
+void
+nrs_expander_free(struct nrs_expander *x)
+{
+	if (x == NULL)
+		return;
+	ZSTD_freeDCtx(x->ctx);
+	free(x->buf);
+	free(x);
+}
+
+void
+nrs_expander_trim(struct nrs_expander *x, size_t keep)
+{
+	if (x->cap <= keep)
+		return;
+	free(x->buf);
+	x->buf = NULL;
+	x->cap = 0;
+}
+
+static int
+expander_room(struct nrs_expander *x, size_t len)
+{
+	size_t cap = len > 4096 ? len : 4096;
+	uint8_t *p;
+
+	if (len <= x->cap)
+		return 0;
+	/* Not realloc: what is in it need not be kept. */
+	if ((p = malloc(cap)) == NULL)
+		return NRS_ENOMEM;
+	free(x->buf);
+	x->buf = p;
+	x->cap = cap;
+	return 0;
+}
+
+int
+nrs_expander_run(struct nrs_expander *x, const uint8_t *p, size_t len, bool raw,
+    size_t raw_len, const uint8_t **ret)
+{
+	int rc;
 
 	*ret = NULL;
 	if (raw_len > NRS_PAYLOAD_MAX)
 		return NRS_ELIMIT;
 	if (raw ? len != raw_len : !frame_ok(p, len, raw_len))
 		return NRS_ECORRUPT;
-	if ((out = malloc(raw_len > 0 ? raw_len : 1)) == NULL)
-		return NRS_ENOMEM;
-	if (!raw)
-		rc = ZSTD_decompress(out, raw_len, p, len) == raw_len ? 0 : NRS_ECORRUPT;
-	else if (raw_len > 0)
-		memcpy(out, p, raw_len);
-	if (rc != 0) {
-		free(out);
-		return rc;
+	if (raw) {
+		*ret = p;
+		return 0;
 	}
-	*ret = out;
+	if ((rc = expander_room(x, raw_len)) != 0)
+		return rc;
+	if (ZSTD_decompressDCtx(x->ctx, x->buf, raw_len, p, len) != raw_len)
+		return NRS_ECORRUPT;
+	*ret = x->buf;
 	return 0;
+}
+
+int
+nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len, uint8_t **ret)
+{
+	struct nrs_expander x = { 0 };
+	const uint8_t *out;
+	int rc;
+
+	*ret = NULL;
+	if (!raw && (x.ctx = ZSTD_createDCtx()) == NULL)
+		return NRS_ENOMEM;
+	rc = nrs_expander_run(&x, p, len, raw, raw_len, &out);
+	ZSTD_freeDCtx(x.ctx);
+	if (rc == 0 && raw) {
+		if ((*ret = malloc(raw_len > 0 ? raw_len : 1)) == NULL)
+			return NRS_ENOMEM;
+		if (raw_len > 0)
+			memcpy(*ret, p, raw_len);
+		return 0;
+	}
+	if (rc != 0)
+		free(x.buf);
+	else
+		*ret = x.buf;
+	return rc;
 }

@@ -2,9 +2,10 @@
  * Records that come in: everything that must hold before one is kept, in the
  * order of PROTOCOL.md, section 4.
  *
- * The costly part (signatures, expansion, commitment, STIX) is one job on
- * bytes that do not change.  Jobs end in any order; what they found is applied
- * in the order in which the records came, chain by chain.
+ * The costly part (signatures, expansion, commitment, STIX) is done in jobs on
+ * bytes that do not change, each for a group of records: what came in one turn,
+ * or while the jobs were busy.  Jobs end in any order; what they found is
+ * applied in the order in which the records came, chain by chain.
  */
 #include "node/session_priv.h"
 
@@ -17,8 +18,11 @@
 #include "stix/scan.h"
 
 #define LEAF_TIME   (30 * SECOND)
-#define JOBS_MAX    256u
-#define DROPPED_MAX (64u << 20) /* bytes that only jobs still hold: then no new ones */
+#define GROUPS_MAX  16u		 /* jobs at one time: more would only wait in a queue */
+#define GROUP_MAX   32u		 /* records of one job */
+#define GROUP_BYTES (256u << 10) /* of payload, after which a group is full */
+#define TOOLS_KEEP  (1u << 20)	 /* bytes of buffer that an idle set of tools keeps */
+#define DROPPED_MAX (64u << 20)	 /* bytes that only jobs still hold: then no new ones */
 
 enum rec_state {
 	REC_WAIT, /* for its leaf, or for a free job */
@@ -40,7 +44,6 @@ struct rec {
 	uint64_t cost;
 
 	/* the job's input and findings */
-	struct nrs_job job;
 	struct nrs_pubkey feed;
 	struct nrs_hash leaf;
 	nrs_record_verify_fn verify;
@@ -53,9 +56,29 @@ struct rec {
 	struct nrs_detail d;
 };
 
+/* What a job works with; made once and used by one job after another. */
+struct tools {
+	SLIST_ENTRY(tools) link;
+	struct nrs_digest *dg;
+	struct nrs_expander *x;
+};
+
+/* The records of one job: all of one chain. */
+struct group {
+	LIST_ENTRY(group) link;
+	struct nrs_job job;
+	struct node *node;
+	struct tools *tools;
+	unsigned int n;
+	uint64_t bytes;
+	struct rec *v[GROUP_MAX];
+};
+
 struct ingest {
-	unsigned int jobs;
-	bool starved;		   /* a record waits for one of them to end */
+	LIST_HEAD(, group) running;
+	unsigned int ngroups;
+	TAILQ_HEAD(, chain) due; /* they have records to be started */
+	SLIST_HEAD(, tools) idle;
 	TAILQ_HEAD(, rec) dropped; /* their jobs still run */
 	uint64_t dropped_bytes;
 };
@@ -96,17 +119,17 @@ check_signed(struct rec *r, struct nrs_digest *dg)
 }
 
 static int
-check_payload(struct rec *r, struct nrs_digest *dg, uint8_t **ret)
+check_payload(struct rec *r, struct tools *t, const uint8_t **ret)
 {
 	struct nrs_hash commit;
 	int rc;
 
-	rc = nrs_payload_expand(r->w.data.p, r->w.data.len, r->w.flags & WIRE_RECORD_RAW,
-	    r->h.payload_len, ret);
+	rc = nrs_expander_run(t->x, r->w.data.p, r->w.data.len,
+	    r->w.flags & WIRE_RECORD_RAW, r->h.payload_len, ret);
 	/* What does not expand to what was signed is not what was committed to. */
 	if (rc != 0)
 		return rc == NRS_ENOMEM ? rc : NRS_ECOMMIT;
-	rc = nrs_payload_commit(dg, r->w.salt, *ret, r->h.payload_len, &commit);
+	rc = nrs_payload_commit(t->dg, r->w.salt, *ret, r->h.payload_len, &commit);
 	if (rc == 0 && !nrs_hash_eq(&commit, &r->h.payload_commit))
 		rc = NRS_ECOMMIT;
 	return rc;
@@ -126,23 +149,63 @@ check_content(struct rec *r, const uint8_t *payload)
 }
 
 static void
-rec_run(struct nrs_job *job)
+rec_check(struct rec *r, struct tools *t)
 {
-	struct rec *r = job->arg;
-	struct nrs_digest *dg = nrs_digest_new();
-	uint8_t *payload = NULL;
+	const uint8_t *payload = NULL;
 
-	if (dg == NULL) {
-		r->err = NRS_ENOMEM;
-		return;
-	}
-	r->err = check_signed(r, dg);
+	r->err = check_signed(r, t->dg);
 	if (r->err == 0 && !header_only(r))
-		r->err = check_payload(r, dg, &payload);
+		r->err = check_payload(r, t, &payload);
 	if (r->err == 0 && !header_only(r))
 		check_content(r, payload);
-	free(payload);
-	nrs_digest_free(dg);
+}
+
+static void
+group_run(struct nrs_job *job)
+{
+	struct group *g = job->arg;
+
+	for (unsigned int i = 0; i < g->n; i++)
+		rec_check(g->v[i], g->tools);
+}
+
+/* --- tools ----------------------------------------------------------------------- */
+
+static void
+tools_free(struct tools *t)
+{
+	if (t == NULL)
+		return;
+	nrs_digest_free(t->dg);
+	nrs_expander_free(t->x);
+	free(t);
+}
+
+static struct tools *
+tools_get(struct ingest *in)
+{
+	struct tools *t = SLIST_FIRST(&in->idle);
+
+	if (t != NULL) {
+		SLIST_REMOVE_HEAD(&in->idle, link);
+		return t;
+	}
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->dg = nrs_digest_new();
+	t->x = nrs_expander_new();
+	if (t->dg != NULL && t->x != NULL)
+		return t;
+	tools_free(t);
+	return NULL;
+}
+
+static void
+tools_put(struct ingest *in, struct tools *t)
+{
+	nrs_expander_trim(t->x, TOOLS_KEEP);
+	SLIST_INSERT_HEAD(&in->idle, t, link);
 }
 
 /* --- putting --------------------------------------------------------------------- */
@@ -452,38 +515,87 @@ apply_one(struct node *n, struct chain *c)
 	return true;
 }
 
+/* The oldest records, as far as they are ready and there is room. */
 static void
-unstarve(struct node *n)
+apply_ready(struct node *n, struct chain *c)
 {
-	if (!n->ingest->starved)
-		return;
-	n->ingest->starved = false;
-	ingest_resume(n);
-}
+	struct rec *r;
+	bool any = false;
 
-static void
-rec_job_done(struct nrs_job *job)
-{
-	struct rec *r = job->arg;
-	struct node *n = r->node;
-	struct chain *c = r->chain;
-
-	n->ingest->jobs--;
-	if (c == NULL) {
-		TAILQ_REMOVE(&n->ingest->dropped, r, link);
-		n->ingest->dropped_bytes -= r->len;
-		rec_free(r);
-		unstarve(n);
-		return;
+	while ((r = TAILQ_FIRST(&c->recs)) != NULL && r->state == REC_DONE) {
+		if (!node_room(n) || n->failed)
+			break;
+		any = true;
+		if (!apply_one(n, c))
+			break;
 	}
-	r->state = REC_DONE;
-	ingest_chain_run(n, c);
-	unstarve(n);
+	if (any)
+		node_put_done(n);
 }
 
-/* Its leaf is known: what the signature must be by, and the job. */
+/* --- groups ---------------------------------------------------------------------------- */
+
+static void
+due_add(struct chain *c)
+{
+	struct ingest *in = c->origin->node->ingest;
+
+	if (c->due)
+		return;
+	c->due = true;
+	TAILQ_INSERT_TAIL(&in->due, c, due_link);
+}
+
+static void
+due_del(struct chain *c)
+{
+	if (!c->due)
+		return;
+	c->due = false;
+	TAILQ_REMOVE(&c->origin->node->ingest->due, c, due_link);
+}
+
+/* Of all that was dropped; the chain of the others, or NULL. */
+static struct chain *
+group_end(struct group *g)
+{
+	struct ingest *in = g->node->ingest;
+	struct chain *c = NULL;
+	struct rec *r;
+
+	LIST_REMOVE(g, link);
+	in->ngroups--;
+	for (unsigned int i = 0; i < g->n; i++) {
+		r = g->v[i];
+		r->state = REC_DONE;
+		if (r->chain != NULL) {
+			c = r->chain;
+			continue;
+		}
+		TAILQ_REMOVE(&in->dropped, r, link);
+		in->dropped_bytes -= r->len;
+		rec_free(r);
+	}
+	tools_put(in, g->tools);
+	return c;
+}
+
+static void
+group_done(struct nrs_job *job)
+{
+	struct group *g = job->arg;
+	struct node *n = g->node;
+	struct chain *c = group_end(g);
+
+	free(g);
+	if (c != NULL)
+		ingest_chain_run(n, c);
+	ingest_turn(n);
+}
+
+/* Its leaf is known: what the signature must be by. */
 static int
-rec_start(struct node *n, struct rec *r)
+rec_ready(struct node *n, struct rec *r)
 {
 	struct origin *o = r->chain->origin;
 	const struct nrs_manifest *m = origin_manifest_at(o, r->w.index);
@@ -500,46 +612,99 @@ rec_start(struct node *n, struct rec *r)
 	r->verify = n->env->ops->verify;
 	r->list = r->h.kind == NRS_KIND_MEMBERSHIP && r->chain->type == AUD_DIRECT &&
 	    r->h.seq == 0;
-	r->job.run = rec_run;
-	r->job.done = rec_job_done;
-	r->job.arg = r;
-	r->state = REC_JOB;
-	n->ingest->jobs++;
-	n->env->ops->job_submit(n->env, &r->job);
 	return 0;
 }
 
-/* Starts what can be started, applies what is ready, in order. */
+/* Takes what waits, as far as one job may go.  NULL: nothing, or no memory. */
+static struct group *
+group_collect(struct node *n, struct chain *c)
+{
+	struct group *g = calloc(1, sizeof(*g));
+	struct rec *r;
+
+	if (g == NULL) {
+		r = c->waiting;
+		r->err = NRS_ENOMEM;
+		r->state = REC_DONE;
+		c->waiting = TAILQ_NEXT(r, link);
+		return NULL;
+	}
+	g->node = n;
+	for (; (r = c->waiting) != NULL; c->waiting = TAILQ_NEXT(r, link)) {
+		if (r->w.index >= c->origin->put.size || g->n == GROUP_MAX ||
+		    g->bytes >= GROUP_BYTES)
+			break;
+		r->err = rec_ready(n, r);
+		r->state = r->err != 0 ? REC_DONE : REC_JOB;
+		if (r->err != 0)
+			continue;
+		g->v[g->n++] = r;
+		g->bytes += r->h.payload_len;
+	}
+	if (g->n > 0 && (g->tools = tools_get(n->ingest)) != NULL)
+		return g;
+	for (unsigned int i = 0; i < g->n; i++) {
+		g->v[i]->err = NRS_ENOMEM;
+		g->v[i]->state = REC_DONE;
+	}
+	free(g);
+	return NULL;
+}
+
+static bool
+may_start(const struct node *n, const struct chain *c)
+{
+	const struct rec *r = c->waiting;
+
+	return r != NULL && r->w.index < c->origin->put.size;
+}
+
+/* One job of this chain, if there is anything to be done.  False: not now. */
+static bool
+chain_start(struct node *n, struct chain *c)
+{
+	struct ingest *in = n->ingest;
+	struct group *g;
+
+	if (in->ngroups >= GROUPS_MAX || in->dropped_bytes > DROPPED_MAX)
+		return false;
+	g = group_collect(n, c);
+	if (g == NULL)
+		return true;
+	g->job.run = group_run;
+	g->job.done = group_done;
+	g->job.arg = g;
+	LIST_INSERT_HEAD(&in->running, g, link);
+	in->ngroups++;
+	n->env->ops->job_submit(n->env, &g->job);
+	return true;
+}
+
+/* Chains in turn, a job each, so that none waits for another. */
+void
+ingest_turn(struct node *n)
+{
+	struct chain *c;
+
+	while (!n->failed && (c = TAILQ_FIRST(&n->ingest->due)) != NULL) {
+		if (may_start(n, c) && !chain_start(n, c))
+			return;
+		due_del(c);
+		if (may_start(n, c))
+			due_add(c);
+		apply_ready(n, c);
+	}
+}
+
+/* Applies what is ready, in order; what can be started is, at the end of the turn. */
 void
 ingest_chain_run(struct node *n, struct chain *c)
 {
-	struct rec *r;
-	int rc;
-
 	if (n->failed)
 		return;
-	TAILQ_FOREACH(r, &c->recs, link) {
-		if (r->state != REC_WAIT)
-			continue;
-		if (r->w.index >= c->origin->put.size)
-			break;
-		if (n->ingest->jobs >= JOBS_MAX || n->ingest->dropped_bytes > DROPPED_MAX) {
-			n->ingest->starved = true;
-			break;
-		}
-		rc = rec_start(n, r);
-		if (rc != 0) {
-			r->err = rc;
-			r->state = REC_DONE;
-		}
-	}
-	while ((r = TAILQ_FIRST(&c->recs)) != NULL && r->state == REC_DONE) {
-		if (!node_room(n) || n->failed)
-			return;
-		if (!apply_one(n, c))
-			break;
-		node_put_done(n);
-	}
+	if (may_start(n, c))
+		due_add(c);
+	apply_ready(n, c);
 }
 
 /* --- entry --------------------------------------------------------------------------- */
@@ -581,6 +746,8 @@ ingest_record(struct fetch *f, uint8_t *p, size_t len, uint64_t cost)
 		return;
 	}
 	TAILQ_INSERT_TAIL(&f->chain->recs, r, link);
+	if (f->chain->waiting == NULL)
+		f->chain->waiting = r;
 	if (r->w.index >= f->origin->put.size)
 		node_wake_at(n, (struct nrs_mono){ r->since.ns + LEAF_TIME });
 	ingest_chain_run(n, f->chain);
@@ -591,6 +758,9 @@ ingest_chain_drop(struct chain *c)
 {
 	struct rec *r;
 
+	if (c->origin->node->ingest != NULL)
+		due_del(c);
+	c->waiting = NULL;
 	while ((r = TAILQ_FIRST(&c->recs)) != NULL) {
 		TAILQ_REMOVE(&c->recs, r, link);
 		/* At the end of the node no job comes back any more. */
@@ -655,16 +825,30 @@ ingest_init(struct node *n)
 	if (n->ingest == NULL)
 		return NRS_ENOMEM;
 	TAILQ_INIT(&n->ingest->dropped);
+	TAILQ_INIT(&n->ingest->due);
+	SLIST_INIT(&n->ingest->idle);
+	LIST_INIT(&n->ingest->running);
 	return 0;
 }
 
 void
 ingest_fini(struct node *n)
 {
+	struct tools *t;
+	struct group *g;
 	struct rec *r;
 
 	if (n->ingest == NULL)
 		return;
+	while ((g = LIST_FIRST(&n->ingest->running)) != NULL) {
+		LIST_REMOVE(g, link);
+		tools_free(g->tools);
+		free(g);
+	}
+	while ((t = SLIST_FIRST(&n->ingest->idle)) != NULL) {
+		SLIST_REMOVE_HEAD(&n->ingest->idle, link);
+		tools_free(t);
+	}
 	while ((r = TAILQ_FIRST(&n->ingest->dropped)) != NULL) {
 		TAILQ_REMOVE(&n->ingest->dropped, r, link);
 		rec_free(r);
@@ -676,5 +860,5 @@ ingest_fini(struct node *n)
 bool
 ingest_idle(const struct node *n)
 {
-	return n->ingest == NULL || n->ingest->jobs == 0;
+	return n->ingest == NULL || n->ingest->ngroups == 0;
 }

@@ -541,6 +541,7 @@ void
 node_turn(struct node *n)
 {
 	if (!n->failed) {
+		ingest_turn(n);
 		steward_turn(n);
 		publish_turn(n);
 	}

@@ -458,6 +458,7 @@ void serve_fini(struct node *n);
 void serve_on_durable(struct node *n); /* standing fetches go on */
 int ingest_init(struct node *n) NRS_MUST_CHECK;
 void ingest_fini(struct node *n);
+void ingest_turn(struct node *n); /* starts jobs for what came in */
 bool ingest_idle(const struct node *n);
 
 #endif

@@ -173,7 +173,11 @@ struct chain {
 	struct retry retry;
 	bool fetched; /* not the first fetch */
 	uint64_t announced, acked;
-	TAILQ_HEAD(, rec) recs; /* ingest.c: in order of arrival */
+	/* ingest.c */
+	TAILQ_HEAD(, rec) recs; /* in order of arrival */
+	struct rec *waiting;	/* the first that no job has had; all after it wait too */
+	TAILQ_ENTRY(chain) due_link;
+	bool due;
 };
 
 struct osync *sync_of(struct origin *o); /* made on demand; NULL: no memory */
