@@ -42,6 +42,7 @@ struct gen {
 	char *origin;
 	uint8_t uuid[16];
 	unsigned int brand; /* of the value made last */
+	unsigned int now;   /* the campaign that goes on */
 	struct campaign c[CAMPAIGNS];
 	struct nrs_buf value;
 };
@@ -151,12 +152,10 @@ put_host(struct gen *g, const struct campaign *c)
 		put_unique(g);
 		nrs_buf_fmt(&g->value, ".%s", c->domain);
 	} else if (c->host < 76) {
-		put_letters(g, 3 + below(g, 7));
-		nrs_buf_u8(&g->value, '.');
+		nrs_buf_fmt(&g->value, "%s.", c->word);
 		put_unique(g);
 	} else if (c->host < 92) {
-		nrs_buf_fmt(&g->value, "%s-", c->word);
-		put_word(g);
+		nrs_buf_fmt(&g->value, "%s-%s", c->word, words[c->path % N(words)]);
 		nrs_buf_u8(&g->value, '.');
 		put_unique(g);
 	} else {
@@ -203,8 +202,12 @@ put_path(struct gen *g, const struct campaign *c)
 static int
 make_value(struct gen *g)
 {
-	struct campaign *c = &g->c[below(g, CAMPAIGNS)];
+	struct campaign *c;
 
+	/* A list is written campaign by campaign, more or less. */
+	if (below(g, 4) == 0)
+		g->now = below(g, CAMPAIGNS);
+	c = &g->c[g->now];
 	if (c->left-- == 0)
 		begin_campaign(g, c);
 	nrs_buf_reset(&g->value);
@@ -212,7 +215,7 @@ make_value(struct gen *g)
 	put_host(g, c);
 	put_path(g, c);
 	g->brand = c->brand;
-	if (below(g, 5) == 0)
+	if (below(g, 8) == 0)
 		g->ms += 60000ull * (1 + below(g, 9));
 	return g->value.err;
 }
@@ -277,7 +280,7 @@ put_indicator(struct gen *g, struct nrs_buf *dst)
 	if ((rc = make_value(g)) != 0)
 		return rc;
 	i.value = (struct nrs_str){ g->value.p, g->value.len };
-	i.description =
+	i.name =
 	    (struct nrs_str){ (const uint8_t *)brands[g->brand], strlen(brands[g->brand]) };
 	i.seen.ms = g->ms;
 	return nrs_indicator_format(dst, &i);
