@@ -133,6 +133,7 @@ struct conf {
 	/* limits */
 	unsigned int job_threads;
 	unsigned int connections;	  /* of peers, at once, inbound */
+	unsigned int handshakes;	  /* of them, before their key is known */
 	unsigned int control_connections; /* likewise on the control socket */
 	uint32_t window_bytes;
 	uint64_t segment_bytes;

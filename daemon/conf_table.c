@@ -54,6 +54,8 @@ const struct conf_row conf_rows[] = {
 	    "threads that check signatures and scan bundles" },
 	{ CS_LIMITS, "connections", CT_UINT, FIELD(conf, connections), 1, 10000, "512",
 	    CF_RELOAD, "connections from peers at one time" },
+	{ CS_LIMITS, "handshakes", CT_UINT, FIELD(conf, handshakes), 16, 10000, "256",
+	    CF_RELOAD, "connections of which it is not known yet whose they are" },
 	{ CS_LIMITS, "control-connections", CT_UINT, FIELD(conf, control_connections), 1,
 	    4096, "256", CF_RELOAD, "connections on the control socket at one time" },
 	{ CS_LIMITS, "window", CT_SIZE, FIELD(conf, window_bytes), 2u << 20, 256u << 20,
@@ -62,7 +64,7 @@ const struct conf_row conf_rows[] = {
 	{ CS_LIMITS, "segment", CT_SIZE, FIELD(conf, segment_bytes), 1u << 20, 1u << 30,
 	    "64M", 0, "size at which a new file of the journal is begun" },
 
-	{ CS_LISTEN, "backlog", CT_UINT, FIELD(conf_listen, backlog), 1, 65535, "128",
+	{ CS_LISTEN, "backlog", CT_UINT, FIELD(conf_listen, backlog), 1, 65535, "1024",
 	    CF_RELOAD, "connections that may wait to be accepted" },
 
 	{ CS_PEER, "manifest", CT_PATH, FIELD(conf_peer, manifest_path), 0, 0, "",

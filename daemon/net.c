@@ -25,7 +25,8 @@
 #include "node/node.h"
 
 #define HANDSHAKE_S   10
-#define LINGER_S      5		   /* for the last bytes, a BYE among them */
+#define LINGER_S      5 /* for the last bytes, a BYE among them */
+#define CLOSING_MAX   4 /* connections of one peer that wait for their last bytes */
 #define READ_PER_TURN (256u << 10) /* one noisy peer costs one turn, not the loop */
 #define INPUT_MAX     (512u << 10)
 #define UNSENT_LOW    (1u << 20) /* a quarter of the engine's high mark of 4 MiB */
@@ -76,6 +77,7 @@ conn_end(struct net_conn *c)
 		nrs_map_del(net->by_id, &c->id);
 	if (!c->up)
 		net->nhandshakes--;
+	net_wait_end(c);
 	if (!c->dialed)
 		net->ninbound--;
 	net->nconns--;
@@ -109,6 +111,26 @@ handshake_failed(struct net_conn *c, enum net_reason r, const char *why)
 		net_dial_ended(d, NULL, stage, why);
 }
 
+/*
+ * A peer may come again and again, and each time the connection before is closed
+ * and lingers: that is not to take the room of others.
+ */
+static void
+drop_closing(struct net *net, const char *peer)
+{
+	struct net_conn *c, *oldest = NULL;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(c, &net->conns, link) {
+		if (!c->closing || strcmp(c->peer, peer) != 0)
+			continue;
+		oldest = oldest != NULL ? oldest : c;
+		n++;
+	}
+	if (n > CLOSING_MAX)
+		conn_end(oldest);
+}
+
 static void
 handshake_done(struct net_conn *c)
 {
@@ -127,8 +149,13 @@ handshake_done(struct net_conn *c)
 	evtimer_del(c->deadline);
 	c->up = true;
 	net->nhandshakes--;
-	if ((last = net_last_get(net, c->peer)) != NULL)
+	net_wait_end(c);
+	drop_closing(net, c->peer);
+	if ((last = net_last_get(net, c->peer)) != NULL) {
 		last->up++;
+		last->seen = true;
+		net_host_key((const struct sockaddr *)&c->addr, last->host);
+	}
 	if (c->dial != NULL)
 		net_dial_ended(c->dial, c, NET_STAGE_PIN, NULL);
 	c->dial = NULL;
@@ -159,6 +186,9 @@ on_read(struct bufferevent *bev, void *arg)
 
 	if (!c->up)
 		return;
+	/* Into nothing: what we sent last is not to be lost to a reset. */
+	if (c->closing)
+		evbuffer_drain(in, evbuffer_get_length(in));
 	while (!c->closing && left > 0 && evbuffer_peek(in, -1, NULL, &v, 1) > 0) {
 		n = v.iov_len < left ? v.iov_len : left;
 		if (n == 0)
@@ -261,6 +291,26 @@ net_host_format(const struct sockaddr *sa, char *dst, size_t max)
 		inet_ntop(AF_INET6, &in6->sin6_addr, dst, (socklen_t)max);
 }
 
+/* Who has one IPv6 address has 2^64 of them. */
+void
+net_host_key(const struct sockaddr *sa, uint8_t ret[NET_HOST_KEY])
+{
+	const struct sockaddr_in *in = (const void *)sa;
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+
+	memset(ret, 0, NET_HOST_KEY);
+	if (sa->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+		ret[0] = 6;
+		memcpy(ret + 1, &in6->sin6_addr, 8);
+		return;
+	}
+	ret[0] = 4;
+	if (sa->sa_family == AF_INET6)
+		memcpy(ret + 1, (const uint8_t *)&in6->sin6_addr + 12, 4);
+	else if (sa->sa_family == AF_INET)
+		memcpy(ret + 1, &in->sin_addr, 4);
+}
+
 void
 net_addr_format(const struct sockaddr *sa, socklen_t len, char *dst, size_t max)
 {
@@ -298,7 +348,8 @@ net_conn_new(struct net *net, int fd, const struct sockaddr *sa, socklen_t salen
 	c->bev = tls_wrap(c, fd);
 	c->deadline = evtimer_new(net->app->base, on_deadline, c);
 	if (c->bev == NULL || c->deadline == NULL ||
-	    evtimer_add(c->deadline, &limit) != 0) {
+	    evtimer_add(c->deadline, &limit) != 0 ||
+	    (!c->dialed && net_wait_begin(c) != 0)) {
 		conn_free(c);
 		return NRS_ENOMEM;
 	}
@@ -384,6 +435,7 @@ net_new(struct app *app, struct net **ret, struct nrs_detail *d)
 	TAILQ_INIT(&net->listeners);
 	TAILQ_INIT(&net->next);
 	TAILQ_INIT(&net->dials);
+	TAILQ_INIT(&net->hosts);
 	evutil_secure_rng_get_bytes(seed, sizeof(seed));
 	net->by_id = nrs_map_new(sizeof(nrs_conn), seed);
 	net->reap = event_new(app->base, -1, 0, on_reap, net);
@@ -414,6 +466,7 @@ net_free(struct net *net)
 	{
 		if (c->up)
 			tls_say_goodbye(c);
+		net_wait_end(c);
 		conn_free(c);
 	}
 	TAILQ_FOREACH_SAFE(c, &net->dying, link, tmp)

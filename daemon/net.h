@@ -46,6 +46,8 @@ struct net_last {
 	char why[512];	      /* reasons, address by address; "" when it came up */
 	char closed[160];     /* why the last connection that was up ended */
 	uint64_t up, downs;   /* connections that came up, and ended, in either direction */
+	bool seen;	      /* it was up from here, as net_host_key() has it: */
+	uint8_t host[16];
 };
 const struct net_last *net_last_find(const struct net *net, const char *peer); /* or NULL */
 

@@ -16,11 +16,10 @@
 #include "daemon/log.h"
 #include "daemon/loop.h"
 
-#define HANDSHAKES_MAX	256
-#define HANDSHAKES_HOST 16 /* of one address: a stranger cannot take all of them */
-#define BACKLOG		128
-#define RESUME_S	1
-#define LOG_WINDOW_NS	(UINT64_C(60) * 1000000000)
+#define ACCEPTS_TURN  64 /* then what is up gets its turn */
+#define KNOWN_WORTH   16 /* where peers were up may hold so many times what others may */
+#define RESUME_S      1
+#define LOG_WINDOW_NS (UINT64_C(60) * 1000000000)
 
 struct net_listener {
 	TAILQ_ENTRY(net_listener) link;
@@ -99,49 +98,106 @@ net_refuse(
 		    reasons[why].text, more);
 }
 
-static bool
-same_host(const struct sockaddr *a, const struct sockaddr *b)
-{
-	char x[64], y[64];
-
-	net_host_format(a, x, sizeof(x));
-	net_host_format(b, y, sizeof(y));
-	return strcmp(x, y) == 0;
-}
+/* --- who waits to be known --------------------------------------------------- */
 
 static bool
-have_room(struct net *net, const struct sockaddr *sa)
+host_known(const struct net *net, const uint8_t key[NET_HOST_KEY])
 {
-	unsigned int n = 0;
-	struct net_conn *c;
-
-	if (net->nhandshakes >= HANDSHAKES_MAX ||
-	    net->ninbound >= net->app->conf->connections)
-		return false;
-	TAILQ_FOREACH(c, &net->conns, link)
-		if (!c->up && !c->dialed &&
-		    same_host((const struct sockaddr *)&c->addr, sa))
-			n++;
-	return n < HANDSHAKES_HOST;
+	for (unsigned int i = 0; i < net->nlast; i++)
+		if (net->last[i].seen && memcmp(net->last[i].host, key, NET_HOST_KEY) == 0)
+			return true;
+	return false;
 }
 
-static void
-on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int salen,
-    void *arg)
+/* Hosts that wait are no more than connections that wait: a list will do. */
+static struct net_host *
+host_get(struct net *net, const uint8_t key[NET_HOST_KEY])
 {
-	struct net_listener *l = arg;
-	struct net *net = l->net;
-	struct net_conn *c;
+	struct net_host *h;
 
-	net->accepted++;
-	if (!have_room(net, sa)) {
-		net_refuse(net, sa, NET_R_LIMIT, NULL);
-		close(fd);
+	TAILQ_FOREACH(h, &net->hosts, link)
+		if (memcmp(h->key, key, NET_HOST_KEY) == 0)
+			return h;
+	if ((h = calloc(1, sizeof(*h))) == NULL)
+		return NULL;
+	memcpy(h->key, key, NET_HOST_KEY);
+	h->known = host_known(net, key);
+	TAILQ_INIT(&h->waiting);
+	TAILQ_INSERT_TAIL(&net->hosts, h, link);
+	return h;
+}
+
+int
+net_wait_begin(struct net_conn *c)
+{
+	uint8_t key[NET_HOST_KEY];
+
+	net_host_key((const struct sockaddr *)&c->addr, key);
+	if ((c->host = host_get(c->net, key)) == NULL)
+		return NRS_ENOMEM;
+	TAILQ_INSERT_TAIL(&c->host->waiting, c, host_link);
+	c->host->n++;
+	c->net->nwaiting++;
+	return 0;
+}
+
+void
+net_wait_end(struct net_conn *c)
+{
+	struct net_host *h = c->host;
+
+	if (h == NULL)
 		return;
-	}
-	if (net_conn_new(net, fd, sa, (socklen_t)salen, NULL, NULL, &c) != 0)
-		net_refuse(net, sa, NET_R_LIMIT, "out of memory");
+	c->host = NULL;
+	TAILQ_REMOVE(&h->waiting, c, host_link);
+	c->net->nwaiting--;
+	if (--h->n > 0)
+		return;
+	TAILQ_REMOVE(&c->net->hosts, h, link);
+	free(h);
 }
+
+/*
+ * Which one goes when there is no room: of the host that holds the most, the
+ * oldest that has not said a word, else the oldest.  So somebody who comes from
+ * where nobody else does, and speaks, is the last to go, however many others there
+ * are; and where peers were up before weighs less.
+ */
+static struct net_conn *
+least_worth(struct net *net)
+{
+	struct net_host *h, *most = NULL;
+	struct net_conn *c;
+
+	TAILQ_FOREACH(h, &net->hosts, link)
+		if (most == NULL ||
+		    h->n * (h->known ? 1 : KNOWN_WORTH) >
+			most->n * (most->known ? 1 : KNOWN_WORTH))
+			most = h;
+	if (most == NULL)
+		return NULL;
+	TAILQ_FOREACH(c, &most->waiting, host_link)
+		if (!tls_spoken(c))
+			return c;
+	return TAILQ_FIRST(&most->waiting);
+}
+
+static bool
+make_room(struct net *net)
+{
+	const struct conf *conf = net->app->conf;
+	struct net_conn *c;
+
+	if (net->nwaiting < conf->handshakes && net->ninbound < conf->connections)
+		return true;
+	if ((c = least_worth(net)) == NULL)
+		return false;
+	net_refuse(net, (const struct sockaddr *)&c->addr, NET_R_CROWD, NULL);
+	net_conn_drop(c);
+	return true;
+}
+
+/* --- accepting ---------------------------------------------------------------- */
 
 static void
 set_listening(struct net *net, bool on)
@@ -165,6 +221,48 @@ on_resume(evutil_socket_t fd, short what, void *arg)
 		set_listening(net, true);
 }
 
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct net *net = arg;
+
+	if (net->turn_accepts >= ACCEPTS_TURN && !net->stopped &&
+	    !evtimer_pending(net->resume, NULL))
+		set_listening(net, true);
+	net->turn_accepts = 0;
+}
+
+/* However many come, what is up gets its turn between them. */
+static void
+count_turn(struct net *net)
+{
+	const struct timeval soon = { 0, 0 };
+
+	if (net->turn_accepts++ == 0)
+		evtimer_add(net->turn, &soon);
+	if (net->turn_accepts == ACCEPTS_TURN)
+		set_listening(net, false);
+}
+
+static void
+on_accept(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int salen,
+    void *arg)
+{
+	struct net_listener *l = arg;
+	struct net *net = l->net;
+	struct net_conn *c;
+
+	net->accepted++;
+	count_turn(net);
+	if (!make_room(net)) {
+		net_refuse(net, sa, NET_R_LIMIT, NULL);
+		close(fd);
+		return;
+	}
+	if (net_conn_new(net, fd, sa, (socklen_t)salen, NULL, NULL, &c) != 0)
+		net_refuse(net, sa, NET_R_LIMIT, "out of memory");
+}
+
 /* Out of descriptors or memory: the loop would spin on a socket that stays readable. */
 static void
 on_accept_error(struct evconnlistener *ev, void *arg)
@@ -179,7 +277,7 @@ on_accept_error(struct evconnlistener *ev, void *arg)
 }
 
 static int
-bind_one(const struct addrinfo *ai)
+bind_one(const struct addrinfo *ai, unsigned int backlog)
 {
 	int fd, one = 1;
 
@@ -189,7 +287,7 @@ bind_one(const struct addrinfo *ai)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
 	    (ai->ai_family != AF_INET6 ||
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0) &&
-	    bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+	    bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, (int)backlog) == 0)
 		return fd;
 	one = errno;
 	close(fd);
@@ -215,7 +313,7 @@ listen_fd(const struct conf_listen *cl, struct nrs_detail *d)
 		nrs_fail(d, NRS_EIO, 0, "listen \"%s\": %s", cl->address, gai_strerror(rc));
 		return -1;
 	}
-	if ((fd = bind_one(ai)) < 0)
+	if ((fd = bind_one(ai, cl->backlog)) < 0)
 		nrs_fail(d, NRS_EIO, 0, "cannot listen on %s: %s%s", cl->address,
 		    strerror(errno),
 		    errno == EADDRINUSE		 ? "; \"ss -ltnp\" tells by whom"
@@ -318,7 +416,9 @@ net_listen_init(struct net *net, struct nrs_detail *d)
 {
 	int rc;
 
-	if ((net->resume = evtimer_new(net->app->base, on_resume, net)) == NULL)
+	net->resume = evtimer_new(net->app->base, on_resume, net);
+	net->turn = evtimer_new(net->app->base, on_turn, net);
+	if (net->resume == NULL || net->turn == NULL)
 		return nrs_fail(d, NRS_ENOMEM, 0, "no memory for the network");
 	if ((rc = net_prepare(net, net->app->conf, d)) == 0)
 		net_commit(net);
@@ -337,6 +437,9 @@ net_listen_fini(struct net *net)
 	if (net->resume != NULL)
 		event_free(net->resume);
 	net->resume = NULL;
+	if (net->turn != NULL)
+		event_free(net->turn);
+	net->turn = NULL;
 }
 
 void

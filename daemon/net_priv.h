@@ -22,16 +22,19 @@ struct nrs_map;
 struct ssl_ctx_st;
 struct ssl_st;
 
+#define NET_HOST_KEY 16
+
 /* Why a connection never came up. Rows: name, text. */
-#define NET_REASONS(X)                                               \
-	X(PLAIN, "plain", "no TLS was spoken")                       \
-	X(VERSION, "version", "a TLS version other than 1.3")        \
-	X(CERT, "cert", "no certificate, or not an Ed25519 one")     \
-	X(PIN, "pin", "the key is not that of any configured peer")  \
-	X(ALPN, "alpn", "the application protocol is not noroshi/1") \
-	X(TIMEOUT, "timeout", "the handshake took too long")         \
-	X(LIMIT, "limit", "too many connections")                    \
-	X(HANGUP, "hangup", "closed by the other side")              \
+#define NET_REASONS(X)                                                    \
+	X(PLAIN, "plain", "no TLS was spoken")                            \
+	X(VERSION, "version", "a TLS version other than 1.3")             \
+	X(CERT, "cert", "no certificate, or not an Ed25519 one")          \
+	X(PIN, "pin", "the key is not that of any configured peer")       \
+	X(ALPN, "alpn", "the application protocol is not noroshi/1")      \
+	X(TIMEOUT, "timeout", "the handshake took too long")              \
+	X(LIMIT, "limit", "too many connections")                         \
+	X(CROWD, "crowd", "given up for a newer one before it was known") \
+	X(HANGUP, "hangup", "closed by the other side")                   \
 	X(TLS, "tls", "TLS failed")
 enum net_reason {
 #define X(id, name, text) NET_R_##id,
@@ -40,9 +43,20 @@ enum net_reason {
 	    NET_R__MAX
 };
 
+/* Where connections come from that are not known yet: an IPv4 address, or an IPv6 /64. */
+struct net_host {
+	TAILQ_ENTRY(net_host) link;
+	uint8_t key[NET_HOST_KEY];
+	bool known; /* a peer was up from there */
+	unsigned int n;
+	TAILQ_HEAD(, net_conn) waiting; /* oldest first */
+};
+
 struct net_conn {
 	TAILQ_ENTRY(net_conn) link;
+	TAILQ_ENTRY(net_conn) host_link;
 	struct net *net;
+	struct net_host *host; /* accepted, and its handshake is not over */
 	nrs_conn id;
 	struct bufferevent *bev;
 	struct event *deadline; /* of the handshake, then of the last bytes */
@@ -73,11 +87,15 @@ struct net {
 	struct event *reap;
 	nrs_conn next_id;
 	unsigned int nconns, nhandshakes, ninbound;
+	TAILQ_HEAD(, net_host) hosts;
+	unsigned int nwaiting;	   /* of all hosts */
+	unsigned int turn_accepts; /* since the loop was here last */
 	uint64_t accepted;
 	bool stopped;
 
 	TAILQ_HEAD(listeners, net_listener) listeners, next;
 	struct event *resume; /* listening again after EMFILE */
+	struct event *turn;   /* the next turn of the loop: more may be accepted */
 	uint64_t refused[NET_R__MAX];
 	struct net_logged {
 		char host[64];
@@ -104,7 +122,12 @@ void net_addr_format(const struct sockaddr *sa, socklen_t len, char *dst, size_t
 /* Host part only, for counting by address. */
 void net_host_format(const struct sockaddr *sa, char *dst, size_t max);
 
+void net_host_key(const struct sockaddr *sa, uint8_t ret[NET_HOST_KEY]);
+
 /* --- net_listen.c --- */
+/* A connection that was accepted waits to be known, and no longer does. */
+int net_wait_begin(struct net_conn *c) NRS_MUST_CHECK;
+void net_wait_end(struct net_conn *c);
 int net_listen_init(struct net *net, struct nrs_detail *d) NRS_MUST_CHECK;
 void net_listen_fini(struct net *net);
 /* Counts it, and says so in the log once in a while for each address. */
@@ -133,6 +156,8 @@ void tls_fini(struct net *net);
 struct bufferevent *tls_wrap(struct net_conn *c, int fd);
 /* After the handshake: is all as it must be? Else the reason. */
 bool tls_check(struct net_conn *c, enum net_reason *ret);
+/* Has the other side said anything yet? */
+bool tls_spoken(const struct net_conn *c);
 /* What went wrong, as a reason and in words. */
 enum net_reason tls_error(struct net_conn *c, char *why, size_t max);
 void tls_say_goodbye(struct net_conn *c);

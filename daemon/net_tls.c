@@ -11,6 +11,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+#include <sys/ioctl.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +142,7 @@ tls_init(struct net *net, struct nrs_detail *d)
 	    SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 		SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_cert_verify_callback(ctx, verify_cb, net);
 	SSL_CTX_set_alpn_select_cb(ctx, alpn_cb, NULL);
@@ -186,6 +189,18 @@ tls_wrap(struct net_conn *c, int fd)
 	/* Our frames have lengths and a BYE: a cut is seen there. */
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
 	return bev;
+}
+
+bool
+tls_spoken(const struct net_conn *c)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(c->bev);
+	int waiting = 0;
+
+	if (ssl != NULL && !SSL_in_before(ssl))
+		return true;
+	/* It may have come, and the loop has not been there yet. */
+	return ioctl(bufferevent_getfd(c->bev), FIONREAD, &waiting) == 0 && waiting > 0;
 }
 
 bool
