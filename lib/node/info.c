@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/disclosure.h"
 #include "node/node_priv.h"
+#include "node/reader_priv.h"
 #include "node/session_priv.h"
 
 /* The peer that the leaves of this origin come from, or NULL. */
@@ -187,6 +189,8 @@ node_counts(const struct node *n, struct node_counts *ret)
 	uint64_t end = nrs_journal_end(n->journal);
 
 	*ret = n->counts;
+	disclosure_counts(n, ret);
+	reader_counts(n, ret);
 	ret->events = n->shown_event;
 	ret->opened = 0;
 	ret->refused = 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "node/disclosure.h"
 #include "node/ledger.h"
 
 #define WINDOW_BYTES  (4u << 20)
@@ -334,6 +335,7 @@ drop_state(struct node *n)
 	nrs_array_free(n->events);
 	n->events = NULL;
 	n->own = NULL;
+	disclosure_drop(n);
 	n->next_event = 1;
 	n->event_ms = 0;
 	n->statement_bytes = 0;
@@ -464,7 +466,8 @@ node_new(struct nrs_env *env, const struct node_config *cfg, struct node **ret)
 	n->conns = nrs_map_new(sizeof(nrs_conn), seed);
 	if (n->dg == NULL || n->origin_by_id == NULL || n->conns == NULL)
 		return NRS_ENOMEM;
-	return ledger_init(n);
+	err = disclosure_init(n);
+	return err != 0 ? err : ledger_init(n);
 }
 
 static int
@@ -504,6 +507,8 @@ node_open(struct nrs_env *env, const struct node_config *cfg, bool create,
 		err = ledger_all_durable(n);
 	if (err == 0 && (n->own == NULL || n->own->put.size == 0))
 		err = put_manifest(n, cfg, d);
+	if (err == 0)
+		err = disclosure_recover(n);
 	if (err == 0)
 		err = init_modules(n);
 	if (err == 0)
@@ -589,6 +594,7 @@ node_free(struct node *n)
 	steward_fini(n);
 	drop_state(n);
 	sync_fini(n);
+	disclosure_fini(n);
 	ledger_fini(n);
 	free(n->moves);
 	nrs_journal_free(n->journal);

@@ -142,11 +142,25 @@ int node_invite(struct node *n, struct nrs_buf *b) NRS_MUST_CHECK;
 
 /* --- reading ----------------------------------------------------------- */
 
+/* Who reads: what the journal says of it (FORMAT-journal.md, DISCLOSURE). */
+enum node_receiver_kind {
+	NODE_READER_UNIX = 1, /* a subscriber, on its Unix socket */
+	NODE_READER_TLS = 2,  /* a subscriber, by its certificate */
+	NODE_READER_CONTROL = 3,
+};
+struct node_receiver {
+	enum node_receiver_kind kind;
+	const char *name;    /* of the subscriber; NULL: the control socket */
+	uint32_t uid;	     /* of the process; all ones: unknown */
+	struct nrs_hash pin; /* NODE_READER_TLS */
+};
 struct node_clearance {
 	uint8_t tlp;			/* ceiling */
 	const char *const *communities; /* names; NULL: all, direct audiences included */
 	unsigned int ncommunities;
 	bool direct; /* direct audiences too, when communities is given */
+	/* Read by node_reader_open() only. NULL: what is read stays in this process. */
+	const struct node_receiver *receiver;
 };
 struct node_cursor {
 	uint64_t
@@ -158,8 +172,9 @@ enum { NODE_READER_IDLE = 1 };
 
 /*
  * A reader stands at a cursor and costs nothing else.  wake(arg) is called
- * once after a NODE_READER_IDLE when there may be more.  NRS_ERANGE: the
- * cursor is ahead of this node.
+ * once after a NODE_READER_IDLE when there may be more.  With a receiver nothing
+ * is given before the journal says durably that it is.  NRS_ERANGE: the cursor
+ * is ahead of this node; NRS_ELIMIT: too many readers.
  */
 int node_reader_open(struct node *n, const struct node_clearance *cl,
     struct node_cursor from, void (*wake)(void *arg), void *arg, struct node_reader **ret,
@@ -172,6 +187,21 @@ void node_reader_free(struct node_reader *r);
  * "community":"iwwn" (or null and "to":[...]),"tlp":"AMBER","time":"...","object":{...}}
  */
 int node_reader_next(struct node_reader *r, struct nrs_buf *out, size_t max) NRS_MUST_CHECK;
+/*
+ * The same without a copy: the bytes that come next, whole lines from the
+ * beginning of one or from where node_reader_take() stopped; they were made once
+ * for all readers of the same clearance.  Valid until the next call into the
+ * node.  0 (*ret may be empty: there is more work than one call does), NODE_READER_IDLE,
+ * or an error.
+ */
+int node_reader_peek(struct node_reader *r, struct nrs_str *ret) NRS_MUST_CHECK;
+/* That many of them are handed over: a line of which one byte is counts as given. */
+void node_reader_take(struct node_reader *r, size_t len);
+/*
+ * A clean end: nobody is given anything more, and what was given is put into the
+ * journal. node_drained() tells when that is durable.
+ */
+void node_readers_stop(struct node *n);
 struct node_cursor node_reader_cursor(const struct node_reader *r);
 /* The newest visible event; a cursor for "from now on". */
 struct node_cursor node_cursor_now(const struct node *n);
@@ -249,6 +279,10 @@ struct node_counts {
 	uint64_t journal_bytes, journal_segments, batches;
 	bool full;
 	uint64_t readers;
+	uint64_t ranges_open,
+	    ranges;	      /* of events given to readers: open now; since the start */
+	uint64_t chunk_bytes; /* lines held for the readers */
+	uint64_t lines, given_bytes; /* lines made; bytes handed to readers */
 };
 /* Calls each() for every one; non-zero ends the walk. */
 void node_origins(

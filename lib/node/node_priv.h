@@ -4,7 +4,8 @@
  *   state.c     STATE encode/decode, replay             audience.c  chains, directs, entitlement
  *   publish.c   submit, chain, sign                     checkpoint.c own checkpoints, by a second path
  *   community.c statements of others                    steward.c   statements of our own
- *   reader.c    fan-out by event
+ *   reader.c    fan-out by event                     lines.c     events as lines
+ *   disclosure.c who was given what                  chunk.c     lines made once for all readers alike
  *   info.c      what status shows                   export.c    one record, for a file
  *   session.c   connections, HELLO, FSM, keepalive      sync.c      what to fetch from whom, credit, ACK
  *   ingest.c    leaves and records that come in         serve.c     answering fetches
@@ -219,6 +220,8 @@ struct node {
 	struct checkpointer *checkpointer; /* checkpoint.c */
 	struct ingest *ingest;		   /* ingest.c */
 
+	struct disclosures *disclosures; /* disclosure.c */
+
 	/* One waiter covers all that was put in a turn: what becomes durable with it. */
 	struct durable *durable; /* node.c */
 	struct nrs_mono next_wake;
@@ -418,7 +421,6 @@ int publish_check(struct node *n, const struct node_submit *s, struct community 
     struct nrs_detail *d) NRS_MUST_CHECK;
 void reader_fini(struct node *n);
 void reader_on_durable(struct node *n); /* wakes readers up to shown_event */
-void reader_cache_free(struct reader_cache *c);
 
 /* --- session.c -------------------------------------------------------- */
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "node/disclosure.h"
 #include "node/node_priv.h"
 
 enum { ORIGIN_OWN = 0x01, ORIGIN_FROZEN = 0x02 };
@@ -91,6 +92,7 @@ state_encode(void *arg, struct nrs_buf *b)
 		encode_community(b, c);
 	nrs_buf_u64(b, n->next_event);
 	nrs_buf_u64(b, n->event_ms);
+	disclosure_state_encode(n, b);
 	return b->err;
 }
 
@@ -240,6 +242,8 @@ open_caches(struct node *n)
 static int
 decode_events(struct nrs_rd *r, struct node *n)
 {
+	int err;
+
 	if (nrs_rd_left(r) == 0 && TAILQ_EMPTY(&n->origins)) {
 		n->next_event = 1;
 		return 0;
@@ -248,7 +252,8 @@ decode_events(struct nrs_rd *r, struct node *n)
 	n->event_ms = nrs_rd_u64(r);
 	if (r->err == 0 && n->next_event == 0)
 		r->err = NRS_ERANGE;
-	return nrs_rd_end(r);
+	err = r->err != 0 ? r->err : disclosure_state_decode(n, r);
+	return err != 0 ? err : nrs_rd_end(r);
 }
 
 static int
@@ -513,6 +518,8 @@ node_replay_frame(struct node *n, const struct nrs_jframe *f)
 		return on_refused(n, f);
 	case NRS_J_PEER:
 		return on_peer(n, f);
+	case NRS_J_DISCLOSURE:
+		return disclosure_replay(n, f);
 	case NRS_J_STATE:
 	case NRS_J_COMMIT:
 		return 0;
