@@ -36,6 +36,7 @@ static const struct opt rows[] = {
 
 static const struct bench_scenario *const scenarios[] = {
 	&bench_tlog,
+	&bench_restart,
 	NULL,
 };
 
