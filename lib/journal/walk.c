@@ -112,11 +112,12 @@ tell_frame(struct walk *w, size_t at, const struct nrs_jhead *h, bool known, boo
 
 /* h: the header if it can be believed, or NULL. */
 static int
-tell_fault(struct walk *w, size_t at, size_t len, const struct nrs_jhead *h, bool tail,
-    const char *why)
+tell_fault(struct walk *w, enum nrs_jwalk_fault fault, size_t at, size_t len,
+    const struct nrs_jhead *h, bool tail, const char *why)
 {
 	struct nrs_jwalk_item it = {
 		.what = NRS_JWALK_FAULT,
+		.fault = fault,
 		.off = (uint32_t)at,
 		.len = (uint32_t)len,
 		.tail = tail,
@@ -201,8 +202,8 @@ salvage_damage(struct walk *w, struct salvage *s)
 		if (len == 0 && (s->at == im->off || s->bad))
 			return 0;
 		if (len == 0)
-			return tell_fault(
-			    w, s->at, 0, NULL, true, "batch ends without its COMMIT");
+			return tell_fault(w, NRS_JWALK_COMMIT, s->at, 0, NULL, true,
+			    "batch ends without its COMMIT");
 		if (head_ok && JFRAME_HEAD + JPAD(h.len) <= im->len - s->at)
 			len = JFRAME_HEAD + JPAD(h.len);
 	} else {
@@ -211,8 +212,8 @@ salvage_damage(struct walk *w, struct salvage *s)
 	s->bad = true;
 	if (next != 0)
 		s->at = next;
-	return tell_fault(w, next != 0 ? next - len : s->at, len, head_ok ? &h : NULL,
-	    next == 0, head_ok ? body_why : head_why);
+	return tell_fault(w, NRS_JWALK_BAD, next != 0 ? next - len : s->at, len,
+	    head_ok ? &h : NULL, next == 0, head_ok ? body_why : head_why);
 }
 
 /* A sound frame. 1: the batch ends here, s->at is behind it. */
@@ -226,12 +227,13 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 	if (h->batch <= im->batch) {
 		s->bad = true;
 		s->at += len;
-		return tell_fault(w, at, len, h, false, "frame of an earlier batch");
+		return tell_fault(
+		    w, NRS_JWALK_BAD, at, len, h, false, "frame of an earlier batch");
 	}
 	if (s->batch != 0 && h->batch != s->batch) {
 		if (!s->bad)
-			rc = tell_fault(
-			    w, at, 0, NULL, false, "batch ends without its COMMIT");
+			rc = tell_fault(w, NRS_JWALK_COMMIT, at, 0, NULL, false,
+			    "batch ends without its COMMIT");
 		return rc != 0 ? rc : 1;
 	}
 	s->batch = h->batch;
@@ -241,8 +243,8 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 		    (h->len != JCOMMIT_BODY ||
 			!nrs_jcommit_ok(im->p, im->off, at, s->frames))) {
 			s->bad = true;
-			rc = tell_fault(
-			    w, at, len, h, false, "COMMIT does not fit its batch");
+			rc = tell_fault(w, NRS_JWALK_COMMIT, at, len, h, false,
+			    "COMMIT does not fit its batch");
 		}
 		if (rc == 0)
 			rc = tell_frame(w, at, h, known, !s->bad);
@@ -250,7 +252,8 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 	}
 	if ((h->type == NRS_J_STATE) != (at == JSEG_HEADER)) {
 		s->bad = true;
-		rc = tell_fault(w, at, len, h, false, "STATE in a wrong place");
+		rc = tell_fault(
+		    w, NRS_JWALK_BAD, at, len, h, false, "STATE in a wrong place");
 		if (rc != 0 || h->type == NRS_J_STATE)
 			return rc;
 	}
@@ -276,14 +279,16 @@ salvage(struct walk *w)
 	if (rc < 0)
 		return rc;
 	if (rc == 0 && !w->done && s.batch != 0 && !s.bad)
-		rc = tell_fault(w, s.at, 0, NULL, true, "batch ends without its COMMIT");
+		rc = tell_fault(w, NRS_JWALK_COMMIT, s.at, 0, NULL, true,
+		    "batch ends without its COMMIT");
 	if (rc == 0)
 		w->done = true;
 	im->off = s.at;
 	if (s.batch == 0)
 		return rc < 0 ? rc : 0;
 	if (im->batch != 0 && s.batch != im->batch + 1 && !s.bad)
-		rc = tell_fault(w, im->start, 0, NULL, false, "batches are missing");
+		rc = tell_fault(
+		    w, NRS_JWALK_BATCHES, im->start, 0, NULL, false, "batches are missing");
 	if (w->end->first_batch == 0)
 		w->end->first_batch = s.batch;
 	w->end->last_batch = im->batch = s.batch;
@@ -321,7 +326,7 @@ nrs_jwalk_segment(const uint8_t *p, size_t len, uint32_t seg, const struct nrs_h
 {
 	struct walk w = { .each = each, .arg = arg, .end = ret };
 	struct nrs_jimage *im = &w.im;
-	struct nrs_jwalk_item it = { .what = NRS_JWALK_FAULT, .header = true };
+	struct nrs_jwalk_item it = { .what = NRS_JWALK_FAULT, .fault = NRS_JWALK_HEADER };
 	int rc;
 
 	memset(ret, 0, sizeof(*ret));

@@ -21,6 +21,15 @@ enum nrs_jwalk_what {
 	NRS_JWALK_FAULT
 };
 
+/* Of which kind a fault is. */
+enum nrs_jwalk_fault {
+	NRS_JWALK_NONE,
+	NRS_JWALK_HEADER,  /* the segment's header */
+	NRS_JWALK_BAD,	   /* bytes that are no frame, or one in a wrong place */
+	NRS_JWALK_COMMIT,  /* a batch without its COMMIT, or with one that does not fit */
+	NRS_JWALK_BATCHES, /* batches are missing */
+};
+
 struct nrs_jwalk_item {
 	enum nrs_jwalk_what what;
 	/*
@@ -34,7 +43,7 @@ struct nrs_jwalk_item {
 	uint32_t len;	 /* likewise; 0: something that should be there is not */
 	const char *why; /* FAULT */
 	bool tail;	 /* FAULT: nothing sound follows in this segment */
-	bool header;	 /* FAULT: of the segment's header */
+	enum nrs_jwalk_fault fault;
 };
 
 struct nrs_jwalk_end {
