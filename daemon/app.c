@@ -226,6 +226,9 @@ error_where(const struct conf *c, const struct nrs_detail *d)
 	for (unsigned int i = 0; i < c->nlistens; i++)
 		if (strncmp(c->listens[i].address, d->path, sizeof(d->path) - 1) == 0)
 			return c->listens[i].where;
+	for (unsigned int i = 0; i < c->nstreams; i++)
+		if (strncmp(c->streams[i].address, d->path, sizeof(d->path) - 1) == 0)
+			return c->streams[i].where;
 	return p != NULL ? p->where : s != NULL ? s->where : c->node_where;
 }
 

@@ -85,6 +85,7 @@ subscriber_fini(struct conf_subscriber *s)
 {
 	free(s->name);
 	free(s->socket);
+	free(s->certificate);
 	conf_strs_fini(&s->communities);
 	free(s->group_name);
 }
@@ -103,11 +104,14 @@ conf_free(struct conf *c)
 		return;
 	for (unsigned int i = 0; i < c->nlistens; i++)
 		free(c->listens[i].address);
+	for (unsigned int i = 0; i < c->nstreams; i++)
+		free(c->streams[i].address);
 	for (unsigned int i = 0; i < c->npeers; i++)
 		peer_fini(&c->peers[i]);
 	for (unsigned int i = 0; i < c->nsubscribers; i++)
 		subscriber_fini(&c->subscribers[i]);
 	free(c->listens);
+	free(c->streams);
 	free(c->peers);
 	free(c->subscribers);
 	ids_fini(&c->operator_ids);
@@ -188,6 +192,8 @@ conf_print(const struct conf *c, struct nrs_buf *b)
 	print_section(CS_LIMITS, NULL, c, b);
 	for (unsigned int i = 0; i < c->nlistens; i++)
 		print_section(CS_LISTEN, c->listens[i].address, &c->listens[i], b);
+	for (unsigned int i = 0; i < c->nstreams; i++)
+		print_section(CS_STREAM, c->streams[i].address, &c->streams[i], b);
 	for (unsigned int i = 0; i < c->npeers; i++)
 		print_section(CS_PEER, c->peers[i].origin, &c->peers[i], b);
 	for (unsigned int i = 0; i < c->nsubscribers; i++)

@@ -88,14 +88,18 @@ struct conf_peer {
 
 struct conf_subscriber {
 	char *name;
-	char *socket;		      /* path */
+	char *socket;	   /* path, or "" */
+	char *certificate; /* path, or "" */
+	bool has_pin;
+	struct nrs_hash pin;	      /* of the key in the certificate */
 	struct conf_strs communities; /* as written */
 	bool all_communities;	      /* communities = {"*"} */
 	enum nrs_tlp tlp;
 	bool direct;
 	unsigned int heartbeat_s;
-	unsigned int mode; /* of the socket */
-	gid_t group;	   /* (gid_t)-1: unchanged */
+	unsigned int connections; /* at once */
+	unsigned int mode;	  /* of the socket */
+	gid_t group;		  /* (gid_t)-1: unchanged */
 	char *group_name;
 	struct conf_where where;
 	unsigned int lines[CONF_KEYS_MAX];
@@ -124,6 +128,8 @@ struct conf {
 
 	struct conf_listen *listens;
 	unsigned int nlistens;
+	struct conf_listen *streams; /* for subscribers over TLS */
+	unsigned int nstreams;
 	struct conf_peer *peers; /* sorted by origin */
 	unsigned int npeers;
 	struct conf_subscriber *subscribers; /* sorted by name */
@@ -135,6 +141,7 @@ struct conf {
 	unsigned int connections;	  /* of peers, at once, inbound */
 	unsigned int handshakes;	  /* of them, before their key is known */
 	unsigned int control_connections; /* likewise on the control socket */
+	unsigned int stream_connections;  /* likewise of subscribers over TLS */
 	uint32_t window_bytes;
 	uint64_t segment_bytes;
 

@@ -26,9 +26,9 @@
 
 /* --- manifests ------------------------------------------------------------ */
 
-/* The note: malloc'd; NULL and errno. */
+/* A small file: malloc'd; NULL and errno. */
 static uint8_t *
-read_note(const char *path, size_t *ret_len)
+read_small(const char *path, size_t *ret_len)
 {
 	uint8_t *p = malloc(NRS_NOTE_MAX + 1);
 	size_t got = 0;
@@ -64,7 +64,7 @@ load_manifest(struct conf_err *e, const char *file, unsigned int line, const cha
 	size_t len = 0;
 	uint8_t *note;
 
-	if ((note = read_note(path, &len)) == NULL) {
+	if ((note = read_small(path, &len)) == NULL) {
 		conf_error(e, file, line, "manifest of %s: %s: %s; %s", what, path,
 		    strerror(errno),
 		    errno == ENOENT ? "put the file there, or say where it is"
@@ -182,9 +182,8 @@ check_node(struct conf *c, struct conf_err *e)
 /* --- listen ------------------------------------------------------------------ */
 
 static void
-check_listen(struct conf *c, unsigned int i, struct conf_err *e)
+check_address(struct conf_listen *l, const char *what, struct conf_err *e)
 {
-	struct conf_listen *l = &c->listens[i];
 	const char *s = l->address;
 	struct in6_addr any;
 	uint64_t port;
@@ -197,15 +196,36 @@ check_listen(struct conf *c, unsigned int i, struct conf_err *e)
 	    (inet_pton(AF_INET, l->host, &any) != 1 &&
 		inet_pton(AF_INET6, l->host, &any) != 1)) {
 		conf_error(e, l->where.file, l->where.line,
-		    "listen \"%s\": expected an IP address and a port, such as 192.0.2.1:7373, "
+		    "%s \"%s\": expected an IP address and a port, such as 192.0.2.1:7373, "
 		    "[2001:db8::1]:7373 or *:7373",
-		    s);
+		    what, s);
 	}
-	for (unsigned int k = 0; k < i; k++)
-		if (strcmp(c->listens[k].address, s) == 0)
+}
+
+/* One of the sockets before it has the same address. */
+static void
+check_other(const struct conf_listen *l, const char *what, const struct conf_listen *v,
+    unsigned int n, struct conf_err *e)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (strcmp(v[i].address, l->address) == 0)
 			conf_error(e, l->where.file, l->where.line,
-			    "listen \"%s\" stands at %s:%u as well; keep one", s,
-			    c->listens[k].where.file, c->listens[k].where.line);
+			    "%s \"%s\" stands at %s:%u as well; keep one", what, l->address,
+			    v[i].where.file, v[i].where.line);
+}
+
+static void
+check_listens(struct conf *c, struct conf_err *e)
+{
+	for (unsigned int i = 0; i < c->nlistens; i++) {
+		check_address(&c->listens[i], "listen", e);
+		check_other(&c->listens[i], "listen", c->listens, i, e);
+	}
+	for (unsigned int i = 0; i < c->nstreams; i++) {
+		check_address(&c->streams[i], "stream", e);
+		check_other(&c->streams[i], "stream", c->listens, c->nlistens, e);
+		check_other(&c->streams[i], "stream", c->streams, i, e);
+	}
 }
 
 /* --- peers --------------------------------------------------------------------- */
@@ -332,6 +352,37 @@ check_peer_pair(struct conf_peer *p, struct conf_peer *q, struct conf_err *e)
 /* --- subscribers ------------------------------------------------------------------ */
 
 static void
+check_certificate(struct conf *c, struct conf_subscriber *s, struct conf_err *e)
+{
+	size_t len = 0;
+	uint8_t *pem;
+	int rc;
+
+	if (s->certificate[0] == '\0')
+		return;
+	if (c->nstreams == 0)
+		conf_warn(e, AT(CS_SUBSCRIBER, "certificate", s),
+		    "subscriber \"%s\" has a certificate, and there is no stream stanza to connect "
+		    "to",
+		    s->name);
+	if ((pem = read_small(s->certificate, &len)) == NULL) {
+		conf_error(e, AT(CS_SUBSCRIBER, "certificate", s),
+		    "certificate of %s: %s: %s; %s", s->name, s->certificate,
+		    strerror(errno),
+		    errno == ENOENT ? "put the file there, or say where it is"
+				    : "it must be readable");
+		return;
+	}
+	if ((rc = nrs_cert_pin((const char *)pem, len, &s->pin)) != 0)
+		conf_error(e, AT(CS_SUBSCRIBER, "certificate", s),
+		    "certificate of %s: %s: not a certificate in PEM with a key of Ed25519, "
+		    "ECDSA (P-256, P-384) or RSA from 2048 bits (%s)",
+		    s->name, s->certificate, nrs_strerror(rc));
+	s->has_pin = rc == 0;
+	free(pem);
+}
+
+static void
 check_subscriber(struct conf *c, struct conf_subscriber *s, struct conf_err *e)
 {
 	const struct group *gr;
@@ -347,6 +398,10 @@ check_subscriber(struct conf *c, struct conf_subscriber *s, struct conf_err *e)
 	if (s->communities.n == 0 && !s->direct)
 		conf_warn(e, s->where.file, s->where.line,
 		    "subscriber \"%s\" names no community and sees nothing", s->name);
+	if (s->socket[0] == '\0' && s->certificate[0] == '\0')
+		conf_error(e, s->where.file, s->where.line,
+		    "subscriber \"%s\" needs a socket, a certificate, or both", s->name);
+	check_certificate(c, s, e);
 	check_socket_path(e, AT(CS_SUBSCRIBER, "socket", s), s->socket);
 	if (strcmp(s->socket, c->control) == 0)
 		conf_error(e, AT(CS_SUBSCRIBER, "socket", s),
@@ -374,6 +429,10 @@ check_subscriber_pair(
 		conf_error(e, AT(CS_SUBSCRIBER, "socket", b),
 		    "%s is the socket of subscriber \"%s\" (%s:%u); each needs its own",
 		    b->socket, a->name, a->where.file, a->where.line);
+	if (a->has_pin && b->has_pin && memcmp(&a->pin, &b->pin, sizeof(a->pin)) == 0)
+		conf_error(e, AT(CS_SUBSCRIBER, "certificate", b),
+		    "it has the key of subscriber \"%s\" (%s:%u); each needs its own",
+		    a->name, a->where.file, a->where.line);
 }
 
 /* Nobody shares this community with us here: it may be our own alone, so only a hint. */
@@ -424,8 +483,7 @@ conf_check_whole(struct conf *c, struct conf_err *e)
 	}
 	if ((rc = check_node(c, e)) != 0)
 		return rc;
-	for (unsigned int i = 0; i < c->nlistens; i++)
-		check_listen(c, i, e);
+	check_listens(c, e);
 	for (unsigned int i = 0; rc == 0 && i < c->npeers; i++) {
 		rc = check_peer(c, &c->peers[i], e);
 		for (unsigned int k = 0; k < i; k++)

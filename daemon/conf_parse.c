@@ -78,8 +78,8 @@ suggest(struct parse *p, unsigned int line, int sec, const char *word)
 		    sec < 0 ? "stanza" : "option", word, home);
 	else if (sec < 0)
 		conf_error(p->e, p->file, line,
-		    "unknown stanza \"%s\"; there are node, limits, listen, peer, subscriber "
-		    "and include",
+		    "unknown stanza \"%s\"; there are node, limits, listen, stream, peer, "
+		    "subscriber and include",
 		    word);
 	else
 		conf_error(p->e, p->file, line,
@@ -253,6 +253,10 @@ new_target(struct conf *c, enum conf_section sec, struct target *t)
 		break;
 	case CS_LISTEN:
 		if ((l = grow(&c->listens, &c->nlistens, sizeof(*l))) != NULL)
+			*t = (struct target){ l, &l->address, &l->where, l->lines };
+		break;
+	case CS_STREAM:
+		if ((l = grow(&c->streams, &c->nstreams, sizeof(*l))) != NULL)
 			*t = (struct target){ l, &l->address, &l->where, l->lines };
 		break;
 	case CS_PEER:

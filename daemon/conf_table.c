@@ -21,9 +21,12 @@ const struct conf_section_def conf_sections[CS__MAX] = {
 	[CS_LISTEN] = { "listen", "ADDRESS:PORT",
 	    "Where peers may connect; * is every address, IPv6 stands in brackets. Without one, "
 	    "this node only dials." },
+	[CS_STREAM] = { "stream", "ADDRESS:PORT",
+	    "Where subscribers on other machines may connect, over TLS with their certificates." },
 	[CS_PEER] = { "peer", "ORIGIN", "A node to exchange records with, by its origin." },
 	[CS_SUBSCRIBER] = { "subscriber", "NAME",
-	    "A program here that gets records as lines of JSON on a Unix socket of its own." },
+	    "A program that gets records as lines of JSON: here on a Unix socket of its own, or "
+	    "over TLS." },
 };
 
 const struct conf_row conf_rows[] = {
@@ -58,6 +61,8 @@ const struct conf_row conf_rows[] = {
 	    CF_RELOAD, "connections of which it is not known yet whose they are" },
 	{ CS_LIMITS, "control-connections", CT_UINT, FIELD(conf, control_connections), 1,
 	    4096, "256", CF_RELOAD, "connections on the control socket at one time" },
+	{ CS_LIMITS, "stream-connections", CT_UINT, FIELD(conf, stream_connections), 1,
+	    100000, "4096", CF_RELOAD, "connections of subscribers over TLS at one time" },
 	{ CS_LIMITS, "window", CT_SIZE, FIELD(conf, window_bytes), 2u << 20, 256u << 20,
 	    "4M", 0,
 	    "bytes that a peer may send ahead of what is durable here, for each stream" },
@@ -65,6 +70,9 @@ const struct conf_row conf_rows[] = {
 	    "64M", 0, "size at which a new file of the journal is begun" },
 
 	{ CS_LISTEN, "backlog", CT_UINT, FIELD(conf_listen, backlog), 1, 65535, "1024",
+	    CF_RELOAD, "connections that may wait to be accepted" },
+
+	{ CS_STREAM, "backlog", CT_UINT, FIELD(conf_listen, backlog), 1, 65535, "1024",
 	    CF_RELOAD, "connections that may wait to be accepted" },
 
 	{ CS_PEER, "manifest", CT_PATH, FIELD(conf_peer, manifest_path), 0, 0, "",
@@ -94,7 +102,11 @@ const struct conf_row conf_rows[] = {
 	    "32G", CF_RELOAD, "bytes that are kept of its log and records; 0: no limit" },
 
 	{ CS_SUBSCRIBER, "socket", CT_PATH, FIELD(conf_subscriber, socket), 0, 0, "",
-	    CF_RELOAD | CF_REQUIRED, "its Unix socket" },
+	    CF_RELOAD, "its Unix socket" },
+	{ CS_SUBSCRIBER, "certificate", CT_PATH, FIELD(conf_subscriber, certificate), 0, 0,
+	    "", CF_RELOAD,
+	    "its certificate, in PEM; the key in it is the one that it must have to get records "
+	    "over TLS" },
 	{ CS_SUBSCRIBER, "communities", CT_LIST, FIELD(conf_subscriber, communities), 0, 0,
 	    "", CF_RELOAD, "communities it may see; \"*\" is all" },
 	{ CS_SUBSCRIBER, "tlp", CT_TLP, FIELD(conf_subscriber, tlp), 0, 0, "AMBER",
@@ -103,6 +115,8 @@ const struct conf_row conf_rows[] = {
 	    CF_RELOAD, "yes: also what is addressed to this node alone" },
 	{ CS_SUBSCRIBER, "heartbeat", CT_UINT, FIELD(conf_subscriber, heartbeat_s), 1, 3600,
 	    "30", CF_RELOAD, "seconds of silence after which a heartbeat line is sent" },
+	{ CS_SUBSCRIBER, "connections", CT_UINT, FIELD(conf_subscriber, connections), 1,
+	    10000, "64", CF_RELOAD, "connections it may have at one time" },
 	{ CS_SUBSCRIBER, "mode", CT_MODE, FIELD(conf_subscriber, mode), 0, 0777, "0660",
 	    CF_RELOAD, "permissions of the socket" },
 	{ CS_SUBSCRIBER, "group", CT_STR, FIELD(conf_subscriber, group_name), 0, 0, "",

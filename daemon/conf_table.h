@@ -7,7 +7,15 @@
 
 #include "daemon/conf.h"
 
-enum conf_section { CS_NODE, CS_LIMITS, CS_LISTEN, CS_PEER, CS_SUBSCRIBER, CS__MAX };
+enum conf_section {
+	CS_NODE,
+	CS_LIMITS,
+	CS_LISTEN,
+	CS_STREAM,
+	CS_PEER,
+	CS_SUBSCRIBER,
+	CS__MAX
+};
 
 enum conf_type {
 	CT_STR,

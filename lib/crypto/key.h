@@ -55,5 +55,14 @@ int nrs_tls_cert(struct nrs_seckey *k, const char *name, uint8_t **ret_der,
     size_t *ret_len) NRS_MUST_CHECK;
 /* The pin: SHA-256 of the DER SubjectPublicKeyInfo of an Ed25519 public key. */
 int nrs_tls_pin(const struct nrs_pubkey *k, struct nrs_hash *ret) NRS_MUST_CHECK;
+/*
+ * The same of the key in a certificate (PEM, the first one of the file; what else
+ * it says is not looked at): Ed25519, ECDSA over P-256 or P-384, RSA of 2048 to
+ * 8192 bits; NRS_EKEY for others, NRS_ESYNTAX when there is no certificate.
+ */
+int nrs_cert_pin(const char *pem, size_t len, struct nrs_hash *ret) NRS_MUST_CHECK;
+/* From DER as malloc'd PEM, NUL-terminated. */
+int nrs_cert_to_pem(
+    const uint8_t *der, size_t der_len, char **ret_pem, size_t *ret_len) NRS_MUST_CHECK;
 
 #endif

@@ -5,8 +5,10 @@
 #include <openssl/asn1.h>
 #include <openssl/bn.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,5 +114,86 @@ out:
 		ERR_clear_error();
 	free(der);
 	X509_free(x);
+	return rc;
+}
+
+/* Is this a key that a subscriber may have? */
+static bool
+key_ok(EVP_PKEY *k)
+{
+	char group[32] = "";
+
+	switch (EVP_PKEY_get_base_id(k)) {
+	case EVP_PKEY_ED25519:
+		return true;
+	case EVP_PKEY_EC:
+		return EVP_PKEY_get_group_name(k, group, sizeof(group), NULL) == 1 &&
+		    (strcmp(group, "prime256v1") == 0 || strcmp(group, "secp384r1") == 0);
+	case EVP_PKEY_RSA:
+		return EVP_PKEY_get_bits(k) >= 2048 && EVP_PKEY_get_bits(k) <= 8192;
+	default:
+		return false;
+	}
+}
+
+int
+nrs_cert_pin(const char *pem, size_t len, struct nrs_hash *ret)
+{
+	unsigned char *spki = NULL;
+	EVP_PKEY *key;
+	X509 *x = NULL;
+	int n, rc = NRS_ESYNTAX;
+	BIO *bio;
+
+	if (len > INT_MAX)
+		return NRS_ELIMIT;
+	if ((bio = BIO_new_mem_buf(pem, (int)len)) == NULL)
+		return NRS_ENOMEM;
+	if ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) == NULL)
+		goto out;
+	rc = NRS_EKEY;
+	if ((key = X509_get0_pubkey(x)) == NULL || !key_ok(key))
+		goto out;
+	rc = NRS_ECRYPTO;
+	if ((n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x), &spki)) > 0)
+		rc = nrs_sha256(spki, (size_t)n, ret);
+out:
+	ERR_clear_error();
+	OPENSSL_free(spki);
+	X509_free(x);
+	BIO_free(bio);
+	return rc;
+}
+
+int
+nrs_cert_to_pem(const uint8_t *der, size_t der_len, char **ret_pem, size_t *ret_len)
+{
+	const unsigned char *p = der;
+	BIO *bio = BIO_new(BIO_s_mem());
+	X509 *x = NULL;
+	int rc = NRS_ENOMEM;
+	char *data;
+	long n;
+
+	*ret_pem = NULL;
+	if (bio == NULL || der_len > LONG_MAX)
+		goto out;
+	rc = NRS_ESYNTAX;
+	if ((x = d2i_X509(NULL, &p, (long)der_len)) == NULL)
+		goto out;
+	rc = NRS_ECRYPTO;
+	if (PEM_write_bio_X509(bio, x) != 1 || (n = BIO_get_mem_data(bio, &data)) <= 0)
+		goto out;
+	rc = NRS_ENOMEM;
+	if ((*ret_pem = malloc((size_t)n + 1)) == NULL)
+		goto out;
+	memcpy(*ret_pem, data, (size_t)n);
+	(*ret_pem)[n] = '\0';
+	*ret_len = (size_t)n;
+	rc = 0;
+out:
+	ERR_clear_error();
+	X509_free(x);
+	BIO_free(bio);
 	return rc;
 }

@@ -34,7 +34,7 @@ def manual(page):
     rows = {}
     for section in re.split(r"^\.Sh ", page.read_text(), flags=re.M)[1:]:
         title, body = section.split("\n", 1)
-        if title not in ("NODE", "LIMITS", "LISTEN", "PEER", "SUBSCRIBER"):
+        if title not in ("NODE", "LIMITS", "LISTEN", "STREAM", "PEER", "SUBSCRIBER"):
             continue
         stanza = rows.setdefault(title.lower(), {})
         assert f"{title.lower()} " in body.split(".Ed")[0], f"{title}: how the stanza is written"

@@ -245,6 +245,66 @@ test_cert(void **state)
 	nrs_seckey_free(k);
 }
 
+/* A certificate of P-256, whose pin openssl(1) told, and one of P-521. */
+static const char p256[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBczCCARmgAwIBAgIUY6q7S72D7s2Vz5OX3OpxJwCsNzEwCgYIKoZIzj0EAwIw\n"
+    "DjEMMAoGA1UEAwwDc29jMCAXDTI2MTEyMjE4MjYxN1oYDzIxMDkwMTExMTgyNjE3\n"
+    "WjAOMQwwCgYDVQQDDANzb2MwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQXnQh3\n"
+    "dVMuarjuA8mbRiPRbumOf6PEMXJRNhkatx+2jzuTDkgEOhKYBgmN/Xb6hfwc4l1O\n"
+    "nlGuToTrHvQ7FlTuo1MwUTAdBgNVHQ4EFgQUjDTS/6GASQnzGqUvwOFLmGG/3Psw\n"
+    "HwYDVR0jBBgwFoAUjDTS/6GASQnzGqUvwOFLmGG/3PswDwYDVR0TAQH/BAUwAwEB\n"
+    "/zAKBggqhkjOPQQDAgNIADBFAiEA6uf0qx/sf954v8E5nDEZRQKI+Dhlknm2mzmR\n"
+    "Y62IzIsCIGuoQLiVAUmtYCSkmuWqOdPdKD0r6JbwLfT7VtihSUEK\n"
+    "-----END CERTIFICATE-----\n";
+static const char p521[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIB9zCCAVigAwIBAgIUPl9RqgQw82nkvyYwAjdMlHxVD2UwCgYIKoZIzj0EAwIw\n"
+    "DDEKMAgGA1UEAwwBczAgFw0yNjExMjIxODI2MTdaGA8yMTA5MDExMTE4MjYxN1ow\n"
+    "DDEKMAgGA1UEAwwBczCBmzAQBgcqhkjOPQIBBgUrgQQAIwOBhgAEAdyN8Dy4bUVB\n"
+    "IOOHKXwNRaxQTUfbyHZ76QyYaWWCi1VRmBoMmKC9EDKKwpEK1Ba5HUb4+bM/Wn1T\n"
+    "8RsDlT9uoiOWAf1RCDo8X0YtTH3E+tyqYfhdWjCZIoxPbSo+kAOug9WPmBif6iDb\n"
+    "SepurlLPsruslIXCm6I3VHOvAwoTtVJyp8z7o1MwUTAdBgNVHQ4EFgQUXLZdiAbH\n"
+    "ap4H5uYE+wqra5QJh6wwHwYDVR0jBBgwFoAUXLZdiAbHap4H5uYE+wqra5QJh6ww\n"
+    "DwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgOBjAAwgYgCQgE7Q/dsNS2OQ4hI\n"
+    "xGS8L8n8SUPaFPE5zJfdIOujUK2NYLz4ZZf/NpZgJM5m3zXmg9DmXdwM2YgFFjUY\n"
+    "u9NO27qpOAJCAPL/ke4JC8FgqUn4v2xUKablTt7UCphKKP34mY+/5zw5Z27PijtA\n"
+    "GZVXHmJ9UewZ86UlSg/J8FeooOIm+uhjB5+L\n"
+    "-----END CERTIFICATE-----\n";
+static const char p256_pin[] = "9e06f2b678b36808fdb8517897964bc8"
+			       "9b8db1aec58c2126c77907f375a8f025";
+
+static void
+test_pin(void **state)
+{
+	struct nrs_hash pin, want;
+	struct nrs_seckey *k;
+	struct nrs_pubkey pub;
+	size_t der_len, len;
+	uint8_t *der;
+	char *pem, hex[65];
+
+	assert_int_equal(nrs_seckey_generate(&k), 0);
+	nrs_seckey_public(k, &pub);
+	assert_int_equal(nrs_tls_cert(k, "soc", &der, &der_len), 0);
+	assert_int_equal(nrs_cert_to_pem(der, der_len, &pem, &len), 0);
+	assert_int_equal(nrs_cert_pin(pem, len, &pin), 0);
+	assert_int_equal(nrs_tls_pin(&pub, &want), 0);
+	assert_memory_equal(pin.b, want.b, sizeof(pin.b));
+	for (size_t i = 0; i < len - 1; i += 7)
+		assert_int_equal(nrs_cert_pin(pem, i, &pin), NRS_ESYNTAX);
+	free(pem);
+	assert_int_equal(nrs_cert_to_pem(der, der_len - 1, &pem, &len), NRS_ESYNTAX);
+	assert_null(pem);
+	assert_int_equal(nrs_cert_pin(p256, strlen(p256), &pin), 0);
+	for (unsigned int i = 0; i < 32; i++)
+		snprintf(hex + 2 * i, 3, "%02x", pin.b[i]);
+	assert_string_equal(hex, p256_pin);
+	assert_int_equal(nrs_cert_pin(p521, strlen(p521), &pin), NRS_EKEY);
+	free(der);
+	nrs_seckey_free(k);
+}
+
 int
 main(void)
 {
@@ -254,6 +314,7 @@ main(void)
 		cmocka_unit_test(test_pem),
 		cmocka_unit_test(test_pem_encrypted),
 		cmocka_unit_test(test_cert),
+		cmocka_unit_test(test_pin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,25 @@ __lsan_default_suppressions(void)
 
 static char dir[64], main_file[96];
 
+/* A certificate of a key made of seed. */
+static void
+write_cert(uint8_t seed, const char *name)
+{
+	struct nrs_seckey *k;
+	uint8_t raw[32], *der;
+	size_t der_len, len;
+	char *pem;
+
+	memset(raw, seed, sizeof(raw));
+	assert_int_equal(nrs_seckey_from_seed(raw, &k), 0);
+	assert_int_equal(nrs_tls_cert(k, "soc", &der, &der_len), 0);
+	assert_int_equal(nrs_cert_to_pem(der, der_len, &pem, &len), 0);
+	fixture_write(dir, name, pem, len, 0644);
+	free(pem);
+	free(der);
+	nrs_seckey_free(k);
+}
+
 static int
 setup(void **state)
 {
@@ -40,6 +59,8 @@ setup(void **state)
 	fixture_manifest("sg.cert.example", 3, dir, "peers/sg.cert.example.manifest", &m);
 	/* The name of one and the keys of another. */
 	fixture_manifest("xx.cert.example", 2, dir, "peers/xx.cert.example.manifest", &m);
+	write_cert(4, "soc.pem");
+	write_cert(4, "soc-again.pem");
 	fixture_write(dir, "peers/bad.cert.example.manifest", "hello\n", 6, 0644);
 	return 0;
 }
