@@ -35,6 +35,7 @@ static const struct opt rows[] = {
 #undef O
 
 static const struct bench_scenario *const scenarios[] = {
+	&bench_journal,
 	&bench_tlog,
 	&bench_restart,
 	NULL,
