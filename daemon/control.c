@@ -24,6 +24,7 @@
 
 #define J_MAX	   (4u << 20)
 #define B_MAX	   (16u << 20)
+#define ANSWER_MAX (17u << 20) /* of a B: a payload and its proof */
 #define HELD_MAX   (64u << 20) /* bodies of all requests together */
 #define IDLE_S	   600
 #define BODY_S	   30 /* between two pieces of a body */
@@ -251,7 +252,7 @@ ctl_ok(struct ctl_req *r, json_t *answer)
 void
 ctl_ok_data(struct ctl_req *r, json_t *answer, const void *data, size_t len)
 {
-	if (r->conn != NULL && answer != NULL && len <= B_MAX &&
+	if (r->conn != NULL && answer != NULL && len <= ANSWER_MAX &&
 	    json_object_set_new(answer, "attach", json_true()) == 0) {
 		put_json(r->conn, answer);
 		if (!r->conn->dead)

@@ -33,6 +33,8 @@ const struct ctl_cmd ctl_cmds[] = {
 	{ "tail", READER,
 	    "from:s since_ms:i follow:b until_idle:b tlp:s communities:S heartbeat_s:i",
 	    false, ctl_tail, "objects as they come" },
+	{ "export", READER, "id:s! proof:b", false, ctl_export,
+	    "one record: its payload, or a proof file" },
 	{ "idle", READER, "timeout_s:i", false, ctl_idle,
 	    "wait until nothing more is to come from connected peers" },
 	{ "conf.show", OPERATOR, "", false, ctl_conf_show, "the configuration in force" },

@@ -121,5 +121,6 @@ void ctl_community_create(struct ctl_req *r);
 void ctl_submit(struct ctl_req *r);
 void ctl_tail(struct ctl_req *r);
 void ctl_idle(struct ctl_req *r);
+void ctl_export(struct ctl_req *r);
 
 #endif

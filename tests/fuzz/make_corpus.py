@@ -195,6 +195,22 @@ def proofs():
 
 # --- texts and values ------------------------------------------------------
 
+def prooffiles():
+    """Edits of files that fuzz_prooffile makes itself: u16 place, u8 length, u8 mode, bytes."""
+    def change(at, data, mode=0):
+        return struct.pack(">HBB", at, len(data), mode) + data
+    for n in range(8):
+        put("prooffile", f"true_{n}", bytes([n]))
+    put("prooffile", "version", b"\x07" + change(4, b"\x02"))
+    put("prooffile", "other_origin", b"\x07" + change(10, b"us"))
+    put("prooffile", "no_manifests", b"\x07" + change(25, b"\0\0"))
+    put("prooffile", "cut", b"\x07" + struct.pack(">HBB", 700, 255, 1))
+    put("prooffile", "longer", b"\x01" + change(0xffff, b"\0", 2))
+    put("prooffile", "index", b"\x00" + change(27 + 4 + 23 + 6, b"2"))
+    put("prooffile", "extra_line", b"\x00" + change(27 + 4 + 23, b"extra QQ==\n", 2))
+    put("prooffile", "raw", b"\xffNRP1\x01\0\0\0" + lstr(b"jp.cert.example") + b"\0\0\0\0\0\x20c2sp.org/tlog-proof@v1\nindex 1\n\n")
+
+
 def texts():
     for name, s in (("b64", "AAECAwQFBgc="), ("hex", "00ff10AB"), ("uuid", "b2dd6043-20c9-42e7-a59e-6b5e384debf3"),
                     ("fingerprint", "ABCD-EFGH-IJKL-MNOP-QRST"), ("fingerprint_typed", "abcd efgh ijkl mnop qrst"),
@@ -362,6 +378,7 @@ def main():
     directs()
     invites()
     proofs()
+    prooffiles()
     texts()
     values()
     journals()

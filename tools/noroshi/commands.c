@@ -16,6 +16,8 @@ const struct cmd *const cli_commands[] = {
 	&cmd_community_create,
 	&cmd_submit,
 	&cmd_tail,
+	&cmd_export,
+	&cmd_verify,
 	&cmd_status,
 	&cmd_stats,
 	&cmd_conf_show,

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 
 #define JSON_MAX   (4u << 20)
-#define ATTACH_MAX (16u << 20)
+#define ATTACH_MAX (17u << 20)
 #define LINES_MAX  (1u << 20)
 /* Longer than anything the daemon lets a caller wait for, but not for ever. */
 #define ANSWER_S 120

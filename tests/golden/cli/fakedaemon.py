@@ -22,6 +22,7 @@ MEMBERS_OF = {
     "peer.accept": {"communities", "addresses", "fingerprint"},
     "community.create": {"name", "ceiling", "onward", "history", "exercise"},
     "submit": {"community", "to", "tlp", "urgent", "expires_ms", "dry_run"},
+    "export": {"id", "proof"},
     "tail": {"from", "since_ms", "follow", "until_idle", "tlp", "communities", "heartbeat_s"},
 }
 PEER = {"name": "us.cert.example", "state": "up", "why": None, "suspended": False, "lag_records": 0,
@@ -44,6 +45,7 @@ class FakeDaemon:
         self.lines = []        # of tail
         self.peer = PEER       # in status
         self.more_peers = []
+        self.records = {}      # of export: id -> payload
         self.more_communities = []
         self.state = "serving"
         self.lock = threading.Lock()
@@ -199,6 +201,13 @@ class FakeDaemon:
         self.bundles.append((req, bundle, data))
         n = len(self.bundles)
         return {"id": f"{ORIGIN}/{n}", "index": n, "objects": len(keys)}, None
+
+    def do_export(self, req, data):
+        name = req["id"].split("~")[0]
+        if name not in self.records:
+            return self.error("notfound", "the record cannot be exported", 65, "it is sealed here"), None
+        proof = b"NRP1" if req["proof"] else b""
+        return {"id": name + "~01234567", "kind": "bundle", "tlp": "AMBER"}, proof + self.records[name]
 
     def do_tail(self, req, data):
         return {"cursor": "12.3"}, None

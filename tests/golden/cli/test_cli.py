@@ -170,7 +170,7 @@ def case_answers_are_hostile(w):
 def case_completion(w):
     def complete(*words):
         return w.run("__complete", *words).out.split()
-    assert complete("") == ["init", "peer", "community", "submit", "tail", "status", "stats", "conf", "reload", "version", "help"]
+    assert complete("") == ["init", "peer", "community", "submit", "tail", "export", "verify", "status", "stats", "conf", "reload", "version", "help"]
     assert complete("peer", "") == ["invite", "accept", "list", "show", "test", "suspend", "resume", "remove"]
     assert complete("peer", "show", "") == ["us.cert.example", "sg.cert.example"]
     assert complete("--color", "a") == ["auto", "always"]
@@ -368,6 +368,56 @@ def case_create(w):
     w.run("community", "create", "iwwn", "--ceiling", "green", "--onward", "none", "--history")
     assert w.daemon.requests[-1][0] == {"v": 1, "cmd": "community.create", "name": "iwwn", "ceiling": "GREEN",
                                         "onward": "none", "history": True, "exercise": False}
+
+
+# --- export, verify ---------------------------------------------------------
+
+def case_export(w):
+    record = b'{"type":"bundle"}'
+    w.daemon.records = {"jp.cert.example/1": record, "us.cert.example/7": b"x" * (16 << 20)}
+    assert w.run("export", "jp.cert.example/1").stdout == record
+    assert w.run("export", "jp.cert.example/1", "-o", "-").stdout == record
+    assert w.run("export", "jp.cert.example/1", "--proof").stdout == b"NRP1" + record
+    assert w.daemon.requests[-1][0] == {"v": 1, "cmd": "export", "id": "jp.cert.example/1", "proof": True}
+    p = w.run("export", "jp.cert.example/1~01234567", "--proof", "-o", "a.proof")
+    assert p.out == "" and "bundle, TLP:AMBER" in p.err and "a.proof" in p.err, p.err
+    assert stat.S_IMODE((w.dir / "a.proof").stat().st_mode) == 0o600
+    (w.dir / "d").mkdir()
+    p = w.run("--json", "export", "jp.cert.example/1~01234567", "us.cert.example/7", "--proof", "-o", "d")
+    assert [json.loads(line)["file"] for line in p.out.splitlines()] == ["d/jp.cert.example-1.proof", "d/us.cert.example-7.proof"]
+    assert (w.dir / "d/us.cert.example-7.proof").stat().st_size == (16 << 20) + 4
+    w.run("export", "jp.cert.example/1", "-o", "d")
+    assert (w.dir / "d/jp.cert.example-1.json").read_bytes() == record
+    # One that is not here does not keep the others away.
+    p = w.run("export", "jp.cert.example/2", "us.cert.example/7", "-o", "d", expect=65)
+    assert "sealed" in p.err and (w.dir / "d/us.cert.example-7.json").exists()
+    n = len(w.daemon.requests)
+    for args, text in ((["bundle--8d3a1f5e-52d1-4c3a-9d0e-1b2c3d4e5f60"], "id of STIX"), (["17"], "not the id of a record"),
+                       (["jp.cert.example/01"], "not the id"), (["jp.cert.example/1~xyz"], "not the id"),
+                       (["jp.cert.example/1", "jp.cert.example/2"], "a directory"),
+                       (["jp.cert.example/1", "jp.cert.example/2", "-o", "nowhere"], "a directory")):
+        assert text in w.run("export", *args, expect=64).err, args
+    code, shown = w.terminal("export", "jp.cert.example/1", "--proof")
+    assert code == 64 and "terminal" in shown and len(w.daemon.requests) == n
+    w.run("export", "jp.cert.example/1", "-o", "nowhere/x", expect=74)
+
+
+def case_verify(w):
+    """Only what needs no proof: the files themselves are tests/unit/proof and tests/scenario."""
+    init(w, "d", "--origin", "jp.cert.example", "--root-out", "root.pem")
+    bad = w.file("bad", "NRP2")
+    assert "--manifest is missing" in w.run("verify", bad, expect=64).err
+    assert "not a manifest" in w.run("verify", bad, "-m", bad, expect=65).err
+    assert "missing" in w.run("verify", "-m", "d/manifest", expect=64).err
+    w.run("verify", "nowhere", "-m", "d/manifest", expect=74)
+    w.run("verify", bad, "-m", "nowhere", expect=74)
+    p = w.run("verify", bad, bad, "-m", "d/manifest", expect=65)
+    assert p.out == "" and p.err.count("does not verify: form") == 2 and "byte 4" in p.err, p.err
+    p = w.run("verify", "-", "-m", "d/manifest", "--json", stdin=b"NRP1\2\0\0\0", expect=65)
+    answer = json.loads(p.out)
+    assert answer["check"] == "form" and answer["offset"] == 4 and not answer["ok"], answer
+    assert set(answer["error"]) == {"code", "what", "why", "next"} and answer["error"]["code"] == "version"
+    assert w.daemon.requests == []
 
 
 # --- submit ----------------------------------------------------------------
