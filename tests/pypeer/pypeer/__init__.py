@@ -1,0 +1,1 @@
+"""A peer of noroshid in Python, written from docs/ alone. See ../README.md."""
