@@ -24,7 +24,10 @@ _loader.exec_module(federation)
 class Fed:
     """tools/federation in a directory of its own."""
 
-    def __init__(self, base, names, build=None, preload=None, env=None):
+    def __init__(self, base, names, build=None, preload=None, env=None, python=None):
+        """python: names that tests/pypeer/peer plays; else NOROSHI_TEST_PYTHON says which."""
+        if python is not None:
+            os.environ["NOROSHI_TEST_PYTHON"] = ",".join(sorted(python))
         self.base = pathlib.Path(base).absolute()
         if build:
             os.environ["NOROSHI_BUILD"] = str(pathlib.Path(build).absolute())

@@ -87,6 +87,9 @@ def try_it(dir_, tool, env):
 
 
 def main(build):
+    if "jp" in os.environ.get("NOROSHI_TEST_PYTHON", "").split(","):
+        print("skipped: the layer that fills the disk up knows the journal of noroshid, and jp is the Python peer")
+        sys.exit(77)
     env = dict(os.environ, NOROSHI_BUILD=build)
     tool = str(ROOT / "tools/federation")
     with tempfile.TemporaryDirectory(prefix="nrs") as d:
