@@ -193,6 +193,7 @@ app_node_config(const struct app *a, const struct conf *c, struct node_config *r
 			.bytes_per_day = p->bytes_per_day,
 			.leaves_per_day = p->leaves_per_day,
 			.disk_share = p->disk_share,
+			.catch_up = p->catch_up != 0,
 		};
 	}
 	*ret = (struct node_config){

@@ -210,6 +210,7 @@ static const char *const type_names[] = {
 	[CT_TLP] = "marking",
 	[CT_LEVEL] = "level",
 	[CT_MODE] = "octal",
+	[CT_CATCH_UP] = "text",
 	[CT_LIST] = "list",
 };
 

@@ -82,6 +82,7 @@ struct conf_peer {
 	uint64_t bytes_per_day;
 	uint64_t leaves_per_day;
 	uint64_t disk_share;
+	uint8_t catch_up; /* 1: on checkpoints */
 	struct conf_where where;
 	unsigned int lines[CONF_KEYS_MAX];
 };

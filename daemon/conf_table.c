@@ -100,6 +100,9 @@ const struct conf_row conf_rows[] = {
 	    "entries of its log that are taken in a day; 0: no limit" },
 	{ CS_PEER, "disk-share", CT_SIZE, FIELD(conf_peer, disk_share), 0, 1ull << 50,
 	    "32G", CF_RELOAD, "bytes that are kept of its log and records; 0: no limit" },
+	{ CS_PEER, "catch-up", CT_CATCH_UP, FIELD(conf_peer, catch_up), 0, 0, "signatures",
+	    CF_RELOAD,
+	    "what a long backlog of its records is accepted on: signatures or checkpoint" },
 
 	{ CS_SUBSCRIBER, "socket", CT_PATH, FIELD(conf_subscriber, socket), 0, 0, "",
 	    CF_RELOAD, "its Unix socket" },
@@ -292,6 +295,22 @@ set_bool(const struct conf_row *row, void *base, const char *value, char *why, s
 	return 0;
 }
 
+static const char *const catch_up_names[] = { "signatures", "checkpoint" };
+
+static int
+set_catch_up(
+    const struct conf_row *row, void *base, const char *value, char *why, size_t len)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		if (strcmp(value, catch_up_names[i]) == 0) {
+			store_uint(row, base, i);
+			return 0;
+		}
+	}
+	snprintf(why, len, "expected signatures or checkpoint");
+	return NRS_ESYNTAX;
+}
+
 static int
 set_mode(const struct conf_row *row, void *base, const char *value, char *why, size_t len)
 {
@@ -359,6 +378,8 @@ conf_row_set(const struct conf_row *row, void *base, const char *value, const ch
 		return set_uint(row, base, value, why, why_len);
 	case CT_BOOL:
 		return set_bool(row, base, value, why, why_len);
+	case CT_CATCH_UP:
+		return set_catch_up(row, base, value, why, why_len);
 	case CT_MODE:
 		return set_mode(row, base, value, why, why_len);
 	case CT_TLP:
@@ -427,6 +448,9 @@ conf_row_format(const struct conf_row *row, const void *base, struct nrs_buf *b)
 	case CT_TLP:
 		v = fetch_uint(row, base);
 		conf_quote(b, nrs_tlp_name((enum nrs_tlp)v));
+		break;
+	case CT_CATCH_UP:
+		conf_quote(b, catch_up_names[fetch_uint(row, base) != 0]);
 		break;
 	case CT_LEVEL:
 		v = fetch_uint(row, base);

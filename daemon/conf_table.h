@@ -26,6 +26,7 @@ enum conf_type {
 	CT_TLP,
 	CT_LEVEL,
 	CT_MODE, /* octal */
+	CT_CATCH_UP,
 	CT_LIST,
 };
 

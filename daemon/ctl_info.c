@@ -109,10 +109,11 @@ static int
 add_origin(void *arg, const struct node_origin_info *i)
 {
 	json_array_append_new(arg,
-	    json_pack("{s:s, s:b, s:I, s:o, s:I, s:I, s:b, s:o}", "origin", i->origin,
+	    json_pack("{s:s, s:b, s:I, s:o, s:I, s:I, s:I, s:b, s:o}", "origin", i->origin,
 		"own", i->own, "size", (json_int_t)i->size, "root", ctl_b64(&i->root),
 		"opened", (json_int_t)i->opened, "refused", (json_int_t)i->refused,
-		"frozen", i->frozen, "source", text_or_null(i->source)));
+		"on_checkpoint", (json_int_t)i->on_checkpoint, "frozen", i->frozen,
+		"source", text_or_null(i->source)));
 	return 0;
 }
 

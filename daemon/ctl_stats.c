@@ -95,6 +95,15 @@ add_peer(void *arg, const struct node_peer_info *i)
 }
 
 static int
+add_origin(void *arg, const struct node_origin_info *i)
+{
+	add(arg, "noroshi_on_checkpoint_total",
+	    "Records accepted on their checkpoint, without a look at their signatures.",
+	    "counter", (double)i->on_checkpoint, json_pack("{s:s}", "origin", i->origin));
+	return 0;
+}
+
+static int
 add_refusal(void *arg, const char *name, uint64_t count)
 {
 	add(arg, "noroshi_refusals_total", "Refusals by code.", "counter", (double)count,
@@ -129,6 +138,7 @@ ctl_stats(struct ctl_req *r)
 	add(a, "noroshi_journal_full", "1 while there is no space for new work.", "gauge",
 	    s.n.full, json_object());
 	node_peers(app->node, add_peer, a);
+	node_origins(app->node, add_origin, a);
 	node_refusals(app->node, add_refusal, a);
 	net_refusals(app->net, add_turned_away, a);
 	ctl_ok(r, json_pack("{s:o}", "metrics", a));

@@ -206,7 +206,7 @@ nrs_journal_put_record(
 	size_t plain, len, at;
 	int rc;
 
-	if (j->phase == JPHASE_FAILED || (r->flags & ~NRS_JRECORD_RAW) != 0)
+	if (j->phase == JPHASE_FAILED || (r->flags & ~NRS_JRECORD_FLAGS) != 0)
 		return NRS_EINTERNAL;
 	if (r->sigs.len > NRS_SIGBLOCK_MAX || r->data.len > NRS_PAYLOAD_MAX)
 		return NRS_ELIMIT;

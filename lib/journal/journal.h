@@ -34,7 +34,10 @@ enum nrs_jtype {
 	NRS_J__MAX
 };
 
-#define NRS_JRECORD_RAW	      0x01 /* flags: payload not compressed */
+#define NRS_JRECORD_RAW 0x01 /* flags: payload not compressed */
+#define NRS_JRECORD_CHECKPOINT \
+	0x02 /* accepted on its checkpoint, signatures not verified */
+#define NRS_JRECORD_FLAGS     0x03
 #define NRS_JCHECKPOINT_RIVAL 0x01 /* flags: evidence against its origin, not in force */
 #define NRS_POS(seg, off)     ((uint64_t)(seg) << 32 | (off))
 
@@ -181,8 +184,8 @@ int nrs_jrecord_unseal(struct nrs_digest *dg, const uint8_t seed[32],
 /* zstd within limits: used by jobs. Level 1. Decompress refuses output unlike raw_len. */
 int nrs_payload_compress(const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len,
     bool *ret_raw) NRS_MUST_CHECK; /* *ret NULL and raw: keep p as it is */
-int nrs_payload_expand(const uint8_t *p, size_t len, bool raw, size_t raw_len,
-    uint8_t **ret) NRS_MUST_CHECK;
+int nrs_payload_expand(
+    const uint8_t *p, size_t len, bool raw, size_t raw_len, uint8_t **ret) NRS_MUST_CHECK;
 /*
  * The same for many payloads, one after the other, with one context and one
  * buffer: for small ones the context costs more than the work.
@@ -194,7 +197,8 @@ void nrs_expander_free(struct nrs_expander *x); /* accepts NULL */
 int nrs_expander_run(struct nrs_expander *x, const uint8_t *p, size_t len, bool raw,
     size_t raw_len, const uint8_t **ret) NRS_MUST_CHECK;
 /* A buffer larger than keep bytes is given back. */
-void nrs_expander_trim(struct nrs_expander *x, size_t keep); /* malloc'd; limit NRS_PAYLOAD_MAX */
+void nrs_expander_trim(
+    struct nrs_expander *x, size_t keep); /* malloc'd; limit NRS_PAYLOAD_MAX */
 
 /*
  * Walks all committed frames from position from (0: the very first) to the end,

@@ -34,7 +34,7 @@ nrs_jrecord_decode(struct nrs_jrecord_view *ret, const struct nrs_jframe *f)
 	memset(ret, 0, sizeof(*ret));
 	if (f->type != NRS_J_RECORD)
 		return NRS_ETYPE;
-	if ((f->flags & ~NRS_JRECORD_RAW) != 0)
+	if ((f->flags & ~NRS_JRECORD_FLAGS) != 0)
 		return NRS_ERESERVED;
 	nrs_rd_init(&r, f->body.p, f->body.len);
 	ret->flags = f->flags;

@@ -129,7 +129,7 @@ uint8_t
 nrs_jframe_flags(uint8_t type)
 {
 	if (type == NRS_J_RECORD)
-		return NRS_JRECORD_RAW;
+		return NRS_JRECORD_FLAGS;
 	return type == NRS_J_CHECKPOINT ? NRS_JCHECKPOINT_RIVAL : 0;
 }
 

@@ -30,6 +30,7 @@ node_origins(
 			.root = o->shown.root,
 			.opened = o->opened,
 			.refused = o->refused,
+			.on_checkpoint = o->on_checkpoint,
 			.checkpoint_size = o->shown.size,
 			.frozen = o->frozen,
 			.source = source_name(o),

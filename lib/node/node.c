@@ -13,6 +13,7 @@
 #include "node/ledger.h"
 
 #define WINDOW_BYTES  (4u << 20)
+#define CATCH_UP_MIN  1000 /* records: PROTOCOL.md, section 4 */
 #define PEERS_MAX     4096
 #define CACHE_SETS    (1u << 19) /* written elements after which caches are flushed */
 #define FULL_RETRY_NS UINT64_C(1000000000)
@@ -282,6 +283,7 @@ change_apply(struct node *n, const struct node_config *cfg, struct change *ch)
 		p->bytes_per_day = pc->bytes_per_day;
 		p->leaves_per_day = pc->leaves_per_day;
 		p->disk_share = pc->disk_share;
+		p->catch_up = pc->catch_up;
 	}
 	n->window = cfg->window_bytes > 0 ? cfg->window_bytes : WINDOW_BYTES;
 }
@@ -454,6 +456,7 @@ node_new(struct nrs_env *env, const struct node_config *cfg, struct node **ret)
 	n->real_time_off = cfg->real_time_off;
 	n->segment_bytes = cfg->segment_bytes > 0 ? cfg->segment_bytes : NRS_SEGMENT_BYTES;
 	n->window = cfg->window_bytes > 0 ? cfg->window_bytes : WINDOW_BYTES;
+	n->catch_up_min = cfg->catch_up_min > 0 ? cfg->catch_up_min : CATCH_UP_MIN;
 	if (!nrs_origin_ok(cfg->origin, strlen(cfg->origin)))
 		return NRS_EORIGIN;
 	snprintf(n->name, sizeof(n->name), "%s", cfg->origin);

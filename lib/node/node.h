@@ -33,6 +33,7 @@ struct node_peer_config {
 	/* Of the origin that it is, whoever passes it on: entries of its log; 0: none */
 	uint64_t leaves_per_day;
 	uint64_t disk_share; /* bytes kept of it */
+	bool catch_up;	     /* likewise: a long backlog is accepted on its checkpoint */
 };
 
 struct node_config {
@@ -45,6 +46,7 @@ struct node_config {
 	uint64_t signed_size;	/* the keeper's word: never recover the own log below */
 	uint32_t window_bytes;	/* credit of one stream; 0: 4 MiB */
 	bool real_time_off;	/* tests: no keepalive timers */
+	uint64_t catch_up_min;	/* records that make a backlog; 0: 1000 */
 };
 
 /*
@@ -236,6 +238,7 @@ struct node_origin_info {
 	struct nrs_hash root; /* of that size */
 	uint64_t opened;
 	uint64_t refused;
+	uint64_t on_checkpoint; /* of opened: signatures were not verified */
 	uint64_t checkpoint_size;
 	bool frozen;	    /* evidence of two histories */
 	const char *source; /* peer its leaves come from, or NULL */

@@ -66,6 +66,7 @@ struct origin {
 	size_t shown_len;
 	struct nrs_checkpoint shown;
 	uint64_t opened, refused; /* logical */
+	uint64_t on_checkpoint; /* of opened, without a look at their signatures; logical */
 	uint64_t kept; /* logical: bytes besides leaves (FORMAT-journal.md, section 5) */
 
 	struct nrs_array
@@ -153,6 +154,7 @@ struct peer {
 	bool suspended;
 	uint8_t ceiling;
 	uint64_t records_per_s, bytes_per_day, leaves_per_day, disk_share;
+	bool catch_up; /* of the origin: a backlog is accepted on its checkpoint */
 	struct session *session;    /* the one that is up or coming up; NULL */
 	struct node_peer_info info; /* counters and the last session's facts */
 	char why[128];
@@ -181,6 +183,7 @@ struct node {
 	struct nrs_map *conns; /* nrs_conn (8 bytes) -> struct session */
 	uint64_t segment_bytes;
 	uint32_t window;
+	uint64_t catch_up_min;
 	bool draining;
 	bool replaying;
 	bool full;

@@ -202,6 +202,8 @@ void sync_data(struct session *s, const struct wire_frame *f);
 void sync_fail(struct fetch *f, int err, bool avoid);
 /* Likewise for a statement that has to come first. */
 void sync_wait_epoch(struct fetch *f);
+/* One past what its source announced to have of it; 0: nothing. */
+uint64_t sync_offered(const struct fetch *f);
 /* bytes of what came over f are dealt with. */
 void sync_return(struct fetch *f, uint64_t bytes);
 void sync_progress(struct fetch *f);

@@ -9,7 +9,7 @@
 #include "node/disclosure.h"
 #include "node/node_priv.h"
 
-enum { ORIGIN_OWN = 0x01, ORIGIN_FROZEN = 0x02 };
+enum { ORIGIN_OWN = 0x01, ORIGIN_FROZEN = 0x02, ORIGIN_ON_CHECKPOINT = 0x04 };
 enum { COMMUNITY_TRUSTED = 0x01, COMMUNITY_FROZEN = 0x02 };
 
 /* --- encoding ------------------------------------------------------------ */
@@ -40,11 +40,15 @@ encode_origin(struct nrs_buf *b, const struct origin *o)
 	uint32_t n = 0;
 
 	nrs_buf_lstr(b, o->name, strlen(o->name));
-	nrs_buf_u8(b, (o->own ? ORIGIN_OWN : 0) | (o->frozen ? ORIGIN_FROZEN : 0));
+	nrs_buf_u8(b,
+	    (o->own ? ORIGIN_OWN : 0) | (o->frozen ? ORIGIN_FROZEN : 0) |
+		(o->on_checkpoint > 0 ? ORIGIN_ON_CHECKPOINT : 0));
 	nrs_frontier_encode(b, &o->put);
 	nrs_buf_u64(b, o->opened);
 	nrs_buf_u64(b, o->refused);
 	nrs_buf_u64(b, o->kept);
+	if (o->on_checkpoint > 0)
+		nrs_buf_u64(b, o->on_checkpoint);
 	put_blob(b, o->cp_note, o->cp_len);
 	nrs_buf_u32(b, o->nmanifests);
 	for (unsigned int i = 0; i < o->nmanifests; i++) {
@@ -171,7 +175,7 @@ decode_origin(struct nrs_rd *r, struct node *n)
 	if (err != 0)
 		return err;
 	flags = nrs_rd_u8(r);
-	if ((flags & ~(ORIGIN_OWN | ORIGIN_FROZEN)) != 0 ||
+	if ((flags & ~(ORIGIN_OWN | ORIGIN_FROZEN | ORIGIN_ON_CHECKPOINT)) != 0 ||
 	    ((flags & ORIGIN_OWN) != 0) != o->own)
 		return NRS_ECORRUPT;
 	o->frozen = (flags & ORIGIN_FROZEN) != 0;
@@ -179,6 +183,8 @@ decode_origin(struct nrs_rd *r, struct node *n)
 	o->opened = nrs_rd_u64(r);
 	o->refused = nrs_rd_u64(r);
 	kept = nrs_rd_u64(r);
+	if ((flags & ORIGIN_ON_CHECKPOINT) != 0)
+		o->on_checkpoint = nrs_rd_u64(r);
 	note = get_blob(r, NRS_NOTE_MAX);
 	err = r->err;
 	if (err == 0)
@@ -345,10 +351,18 @@ static int
 on_record(struct node *n, const struct nrs_jframe *f)
 {
 	struct nrs_jrecord_view v;
+	struct nrs_hash id;
 	int err;
 
 	err = nrs_jrecord_decode(&v, f);
-	return err != 0 ? err : replay_record(n, v.index, v.header, v.sigs, f, false);
+	if (err == 0)
+		err = replay_record(n, v.index, v.header, v.sigs, f, false);
+	if (err != 0 || (v.flags & NRS_JRECORD_CHECKPOINT) == 0)
+		return err;
+	/* it was found a moment ago */
+	memcpy(id.b, v.header + NRS_HEADER_ORIGIN, sizeof(id.b));
+	origin_find(n, &id)->on_checkpoint++;
+	return 0;
 }
 
 static int

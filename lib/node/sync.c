@@ -592,6 +592,14 @@ could_give(struct session *s, struct origin *o, const struct chain *c, uint64_t 
 	return true;
 }
 
+uint64_t
+sync_offered(const struct fetch *f)
+{
+	uint64_t have;
+
+	return could_give(f->session, f->origin, f->chain, &have) ? have : 0;
+}
+
 /* The origin itself, or whoever is most ahead; the one in use while it will do. */
 static struct session *
 choose_among(struct node *n, struct origin *o, const struct chain *c, const struct retry *r,

@@ -13,9 +13,10 @@
 #include "crypto/digest.h"
 #include "crypto/key.h"
 
-#define NRS_HEADER_LEN 232
-#define NRS_SALT_LEN   32
-#define NRS_SEALED_LEN 40 /* a sealed log entry */
+#define NRS_HEADER_LEN	  232
+#define NRS_HEADER_ORIGIN 104 /* where the origin id stands in it */
+#define NRS_SALT_LEN	  32
+#define NRS_SEALED_LEN	  40 /* a sealed log entry */
 
 #define NRS_FLAG_URGENT	      0x01
 #define NRS_FLAG_EXERCISE     0x02

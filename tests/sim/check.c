@@ -241,6 +241,13 @@ check_mirror(struct snode *n, struct origin *o, const struct reflog *r)
 			sim_fail(s, "caches tell the truth",
 			    "%s: place of entry %llu of %s", n->name, (unsigned long long)i,
 			    o->name);
+		if (f.type == NRS_J_RECORD && (f.flags & NRS_JRECORD_CHECKPOINT) != 0) {
+			cov_add(&sim_cov->on_checkpoint, 1);
+			if (!n->catch_up)
+				sim_fail(s, "signatures are verified",
+				    "%s took record %llu of %s on its checkpoint", n->name,
+				    (unsigned long long)i, o->name);
+		}
 	}
 	nrs_buf_fini(&buf);
 }

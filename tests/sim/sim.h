@@ -115,7 +115,7 @@ struct cov {
 	uint8_t op[PROTO__MAX][COV_STEPS];
 	uint64_t crash[PROTO__MAX][COV_STEPS][COV__MAX];
 	uint64_t crashes, kills, partitions, eio, full, records, seeds, events, opens;
-	uint64_t acked, resubmitted, refused_mal, mal_seeds, idempotent;
+	uint64_t acked, resubmitted, refused_mal, mal_seeds, idempotent, on_checkpoint;
 };
 extern struct cov *sim_cov; /* shared by all processes of a run */
 void cov_add(uint64_t *p, uint64_t n);
@@ -195,6 +195,7 @@ struct snode {
 	struct nrs_hash origin_id;
 	struct node_config cfg;
 	struct node_peer_config peers[SIM_NODES_MAX + 1];
+	bool catch_up; /* takes backlogs of honest origins on their checkpoints */
 
 	struct node *node; /* NULL: down */
 	uint32_t inc;	   /* counts crashes */

@@ -793,6 +793,8 @@ node_peers_setup(struct sim *s, unsigned int i)
 	struct snode *n = &s->node[i];
 	unsigned int k, np = 0;
 
+	/* By the seed alone: what older seeds do stays as it was. */
+	n->catch_up = (s->o.seed + i) % 4 == 0;
 	for (k = 0; k <= s->n; k++) {
 		struct node_peer_config *p = &n->peers[np];
 		const struct nrs_buf *m;
@@ -806,6 +808,8 @@ node_peers_setup(struct sim *s, unsigned int i)
 		p->communities = communities;
 		p->ncommunities = 1;
 		p->ceiling = NRS_TLP_RED;
+		/* The liar has its log key, and could do what the threat model says. */
+		p->catch_up = n->catch_up && k != s->n;
 		np++;
 	}
 	n->cfg.origin = n->name;
@@ -813,6 +817,7 @@ node_peers_setup(struct sim *s, unsigned int i)
 	n->cfg.manifest_len = n->manifest.len;
 	n->cfg.peers = n->peers;
 	n->cfg.npeers = np;
+	n->cfg.catch_up_min = 4;
 	n->cfg.segment_bytes = 16384 << rng_below(&s->rng, 3);
 	n->cfg.window_bytes = rng_chance(&s->rng, 1, 2) ? 32768 : 0;
 }

@@ -493,7 +493,7 @@ test_record_decode(void **state)
 	body[39] = 1;
 	assert_int_equal(nrs_jrecord_decode(&v, &f), NRS_ERESERVED);
 	body[39] = 0;
-	f.flags = 2;
+	f.flags = 4;
 	assert_int_equal(nrs_jrecord_decode(&v, &f), NRS_ERESERVED);
 	f.flags = 0;
 	f.type = NRS_J_EVENT;
