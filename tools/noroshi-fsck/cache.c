@@ -48,10 +48,12 @@ element_ok(const struct cache *c, uint64_t i, const uint8_t *have)
 	if (other != NULL && !all_zero(other, c->esize) &&
 	    memcmp(other, have, c->esize) == 0)
 		return true;
-	if (!c->places || !c->f->live)
+	if (!c->places)
 		return false;
 	memcpy(&pos, have, sizeof(pos));
-	return pos >= NRS_POS(c->f->segs[c->f->nsegs - 1].no, c->f->limit);
+	if (model_in_hole(c->f, pos))
+		return true;
+	return c->f->live && pos >= NRS_POS(c->f->segs[c->f->nsegs - 1].no, c->f->limit);
 }
 
 static void
@@ -149,6 +151,7 @@ caches_check(struct fsck *f)
 
 	c.count = f->state_event > 0 ? f->state_event - 1 : 0;
 	c.want = &f->events;
+	c.places = true;
 	check(&c);
 	for (size_t i = 0; i < f->norigins; i++)
 		check_origin(f, f->origins[i]);

@@ -89,13 +89,16 @@ struct m_community {
 	struct m_epoch *v;
 	bool has_rival;
 	struct nrs_hash rival;
-	uint64_t lost_seen;
 	bool seen;
 };
 
 struct m_range { /* of a disclosure that is open */
 	uint64_t pos;
 	struct nrs_hash body;
+};
+
+struct m_hole { /* positions that nothing sound stands in */
+	uint64_t from, to;
 };
 
 /* --- files ------------------------------------------------------------------ */
@@ -125,7 +128,8 @@ struct job {
 	const uint8_t *seed; /* NULL: the body stays closed */
 	struct nrs_pubkey key;
 	struct nrs_str note;
-	bool list; /* it is the list of a direct audience */
+	bool doubt; /* keys may be missing, with frames that were lost */
+	bool list;  /* it is the list of a direct audience */
 	/* findings */
 	bool opened;
 	bool scanned;
@@ -186,6 +190,7 @@ struct fsck {
 	struct vec events; /* u64 */
 	uint64_t state_event;
 	bool any_state;
+	struct vec holes;  /* struct m_hole */
 	struct vec ranges; /* struct m_range */
 	uint64_t ranges_seen;
 
@@ -196,6 +201,9 @@ struct fsck {
 
 /* Something was lost since this was last known to be right? Then it is a consequence. */
 bool excused(struct fsck *f, uint64_t *seen);
+/* What stood there is lost. */
+void model_lose(struct fsck *f, uint64_t pos, uint64_t len);
+bool model_in_hole(const struct fsck *f, uint64_t pos);
 struct place place_of(const struct fsck *f, const struct nrs_jframe *fr);
 
 /* dir.c */
@@ -232,6 +240,19 @@ int model_statement(struct fsck *f, struct m_community *c, struct nrs_statement 
     const struct nrs_hash *note);
 
 /* frames.c */
+void frame_bad(struct fsck *f, const struct nrs_jframe *fr, int rc);
+/* Of an origin that nothing has introduced; NULL then. */
+struct m_origin *frame_origin(
+    struct fsck *f, const struct nrs_jframe *fr, const struct nrs_hash *id);
+/* The next entry of a log: is it the one after the last? */
+bool frame_follows(
+    struct fsck *f, struct m_origin *o, const struct place *at, uint64_t index);
+/* records.c, members.c: by type */
+void frame_record(struct fsck *f, const struct nrs_jframe *fr);
+void frame_refused(struct fsck *f, const struct nrs_jframe *fr);
+void frame_event(struct fsck *f, const struct nrs_jframe *fr);
+void frame_statement(struct fsck *f, const struct nrs_jframe *fr);
+void frame_disclosure(struct fsck *f, const struct nrs_jframe *fr);
 void frame_apply(struct fsck *f, const struct nrs_jframe *fr);
 void frame_batch_end(struct fsck *f);
 void frame_job_end(struct fsck *f, struct job *j);

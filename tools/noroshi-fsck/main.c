@@ -70,7 +70,7 @@ on_fault(struct pass *p, const struct nrs_jwalk_item *it)
 		touched[0] = '\0';
 	report_fault(
 	    &f->rep, kind, &at, touched[0] != '\0' ? touched : NULL, "%s", it->why);
-	f->lost++;
+	model_lose(f, it->f.pos, it->len);
 	p->tail = p->tail || it->tail;
 	return 0;
 }
@@ -95,7 +95,7 @@ on_item(void *arg, const struct nrs_jwalk_item *it)
 		report_fault(&f->rep, F_TYPE, &at, NULL,
 		    "type %u with flags %u is not known to this version", it->f.type,
 		    it->f.flags);
-		f->lost++;
+		model_lose(f, it->f.pos, it->len);
 	} else
 		frame_apply(f, &it->f);
 	return f->failed ? NRS_ENOMEM : 0;
@@ -245,7 +245,7 @@ check_journal(struct fsck *f)
 			at.file = s->name;
 			report_fault(
 			    &f->rep, F_SEGMENT_MISSING, &at, NULL, "segment is missing");
-			f->lost++;
+			model_lose(f, NRS_POS(s->no, 0), NRS_POS(1, 0));
 			memset(&before, 0, sizeof(before));
 			continue;
 		}
@@ -382,6 +382,7 @@ run(struct fsck *f)
 	f->next_event = 1;
 	f->events.esize = sizeof(uint64_t);
 	f->ranges.esize = sizeof(struct m_range);
+	f->holes.esize = sizeof(struct m_hole);
 	if (getrandom(f->seed, sizeof(f->seed), 0) != (ssize_t)sizeof(f->seed) ||
 	    (f->dg = nrs_digest_new()) == NULL ||
 	    pool_new(f, f->jobs > 1 ? f->jobs - 1 : 1, &f->pool) != 0)

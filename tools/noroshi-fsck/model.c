@@ -51,8 +51,31 @@ excused(struct fsck *f, uint64_t *seen)
 	if (f->lost <= *seen)
 		return false;
 	*seen = f->lost;
-	f->rep.excused++;
+	report_excuse(&f->rep);
 	return true;
+}
+
+void
+model_lose(struct fsck *f, uint64_t pos, uint64_t len)
+{
+	struct m_hole *h = vec_set(&f->holes, f->holes.n);
+
+	f->lost++;
+	if (h == NULL)
+		f->failed = true;
+	else
+		*h = (struct m_hole){ pos, pos + len };
+}
+
+bool
+model_in_hole(const struct fsck *f, uint64_t pos)
+{
+	const struct m_hole *v = (const struct m_hole *)(const void *)f->holes.p;
+
+	for (uint64_t i = 0; i < f->holes.n; i++)
+		if (pos >= v[i].from && pos < v[i].to)
+			return true;
+	return false;
 }
 
 /* --- origins ------------------------------------------------------------------ */
@@ -309,4 +332,5 @@ model_free(struct fsck *f)
 	free(f->communities);
 	vec_fini(&f->events);
 	vec_fini(&f->ranges);
+	vec_fini(&f->holes);
 }

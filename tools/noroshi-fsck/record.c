@@ -20,7 +20,9 @@ check_signature(struct fsck *f, struct job *j)
 	rc = nrs_sigs_decode(&sigs, j->sigs.p, j->sigs.len, &d);
 	if (rc == 0)
 		rc = nrs_sigs_verify(&sigs, j->header, &j->key, nrs_verify);
-	if (rc != 0)
+	if (rc == NRS_EKEY && j->doubt)
+		report_excuse(&f->rep); /* the manifest may be what was lost */
+	else if (rc != 0)
 		report_fault(&f->rep, F_SIGNATURE, &j->at, NULL,
 		    "signature of the record: %s", nrs_strerror(rc));
 }
@@ -120,7 +122,9 @@ job_run(struct fsck *f, struct job *j, struct nrs_digest *dg, struct nrs_buf *bu
 	if (j->what == JOB_CHECKPOINT) {
 		rc = nrs_checkpoint_open(&cp, j->note.p, j->note.len, j->origin->name,
 		    &j->key, nrs_verify, NULL);
-		if (rc != 0)
+		if (rc == NRS_ENOTFOUND && j->doubt)
+			report_excuse(&f->rep);
+		else if (rc != 0)
 			report_fault(&f->rep, F_SIGNATURE, &j->at, NULL,
 			    "checkpoint of %llu: %s", (unsigned long long)j->index,
 			    rc == NRS_ENOTFOUND ? "not signed by the log key in force"

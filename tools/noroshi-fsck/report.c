@@ -47,7 +47,7 @@ frame_name(uint8_t type)
 		[NRS_J_REFUSED] = "REFUSED",
 		[NRS_J_COMMIT] = "COMMIT",
 		[NRS_J_PEER] = "PEER",
-		[13] = "DISCLOSURE",
+		[NRS_J_DISCLOSURE] = "DISCLOSURE",
 	};
 
 	if (type >= sizeof(names) / sizeof(names[0]) || names[type] == NULL)
@@ -135,6 +135,14 @@ report_fault(struct report *r, enum fault_kind kind, const struct place *at,
 		snprintf(f->touched, sizeof(f->touched), "%s",
 		    touched != NULL ? touched : rows[kind].touched);
 	}
+	pthread_mutex_unlock(&r->lock);
+}
+
+void
+report_excuse(struct report *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->excused++;
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -58,6 +58,8 @@ void report_fini(struct report *r);
 /* From any thread. touched NULL: what the row of the kind says. */
 void report_fault(struct report *r, enum fault_kind kind, const struct place *at,
     const char *touched, const char *fmt, ...) NRS_PRINTF(5, 6);
+/* Something that does not fit because of damage that was told. From any thread. */
+void report_excuse(struct report *r);
 /* Tells what was found since, in order of place. */
 void report_flush(struct report *r);
 /* A line for people; with --json it is left out. */

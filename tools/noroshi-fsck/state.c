@@ -31,7 +31,7 @@ differs(struct reading *rd, const char *fmt, ...)
 	if (rd->first)
 		return;
 	if (rd->excusable) {
-		rd->f->rep.excused++;
+		report_excuse(&rd->f->rep);
 		return;
 	}
 	va_start(ap, fmt);
@@ -352,7 +352,6 @@ take_community(struct reading *rd)
 	c->trusted = (flags & TRUSTED) != 0;
 	c->frozen = (flags & FROZEN) != 0;
 	c->has_rival = rival.len > 0 && nrs_sha256(rival.p, rival.len, &c->rival) == 0;
-	c->lost_seen = rd->f->lost;
 	c->seen = true;
 }
 
