@@ -175,15 +175,18 @@ static int
 sign_checkpoint(struct keeper_keys *k, const uint8_t *in, size_t len, struct nrs_buf *out)
 {
 	struct nrs_checkpoint c;
-	int rc;
+	int rc, err;
 
 	if ((rc = nrs_checkpoint_parse(&c, in, len, NULL)) != 0)
 		return rc;
 	if (strcmp(c.origin, k->m.origin) != 0)
 		return NRS_EORIGIN;
-	if ((rc = keeper_state_own(&k->state, c.size, &c.root)) != 0)
+	if ((rc = keeper_state_own_begin(&k->state, c.size, &c.root)) != 0)
 		return rc;
-	return put_sig(k->log, in, len, out);
+	/* It signs while the disk writes; the signature leaves only if that succeeds. */
+	rc = put_sig(k->log, in, len, out);
+	err = keeper_state_sync(&k->state);
+	return err != 0 ? err : rc;
 }
 
 static int
@@ -321,6 +324,7 @@ answer(
 	if (out->p == NULL || out->len < KEEPER_ANS_HEAD)
 		return NRS_ENOMEM;
 	if (rc != 0) { /* half an answer is none */
+		nrs_wipe(out->p + KEEPER_ANS_HEAD, out->len - KEEPER_ANS_HEAD);
 		out->len = KEEPER_ANS_HEAD;
 		out->err = 0;
 	}

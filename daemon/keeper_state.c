@@ -84,23 +84,52 @@ pwrite_all(int fd, const uint8_t *p, size_t len, off_t off)
 	return 0;
 }
 
-/* The slot that is not in use is written: the other stays good whatever happens. */
+/*
+ * The slot that is not in use is written: the other stays good whatever happens.
+ * The disk begins at once, and the caller may do something else meanwhile.
+ */
 static int
-save(struct keeper_state *st)
+write_slot(struct keeper_state *st)
 {
 	uint64_t sequence = st->sequence + 1;
+	off_t off = (off_t)(sequence % 2 * KEEPER_SLOT_LEN);
 	size_t len = encode(st, sequence);
 	int err;
 
 	if (st->broken)
 		return NRS_EIO;
-	err = pwrite_all(st->fd, st->slot, len, (off_t)(sequence % 2 * KEEPER_SLOT_LEN));
-	if (err == 0 && fdatasync(st->fd) != 0)
-		err = NRS_EIO;
-	if (err == 0)
-		st->sequence = sequence;
+	err = pwrite_all(st->fd, st->slot, len, off);
 	st->broken = err == NRS_EIO;
-	return err;
+	if (err != 0)
+		return err;
+	st->unsynced = true;
+	/* only a beginning: what is durable is decided by keeper_state_sync() */
+	(void)sync_file_range(st->fd, off, (off_t)len, SYNC_FILE_RANGE_WRITE);
+	return 0;
+}
+
+int
+keeper_state_sync(struct keeper_state *st)
+{
+	if (st->broken)
+		return NRS_EIO;
+	if (!st->unsynced)
+		return 0;
+	if (fdatasync(st->fd) != 0) {
+		st->broken = true;
+		return NRS_EIO;
+	}
+	st->unsynced = false;
+	st->sequence++;
+	return 0;
+}
+
+static int
+save(struct keeper_state *st)
+{
+	int err = write_slot(st);
+
+	return err == 0 ? keeper_state_sync(st) : err;
 }
 
 static void
@@ -293,7 +322,7 @@ keeper_state_fini(struct keeper_state *st)
 /* Takes the value over, or leaves the entry as it was. */
 static int
 entry_advance(struct keeper_state *st, struct keeper_entry *e, bool fresh, uint64_t n,
-    const struct nrs_hash *hash)
+    const struct nrs_hash *hash, int (*keep)(struct keeper_state *st))
 {
 	struct keeper_entry before = *e;
 	int err;
@@ -304,7 +333,7 @@ entry_advance(struct keeper_state *st, struct keeper_entry *e, bool fresh, uint6
 		return nrs_hash_eq(&e->hash, hash) ? 0 : NRS_EFORK;
 	e->n = n;
 	e->hash = *hash;
-	if ((err = save(st)) != 0)
+	if ((err = keep(st)) != 0)
 		*e = before;
 	return err;
 }
@@ -312,9 +341,17 @@ entry_advance(struct keeper_state *st, struct keeper_entry *e, bool fresh, uint6
 int
 keeper_state_own(struct keeper_state *st, uint64_t n, const struct nrs_hash *hash)
 {
+	int err = keeper_state_own_begin(st, n, hash);
+
+	return err == 0 ? keeper_state_sync(st) : err;
+}
+
+int
+keeper_state_own_begin(struct keeper_state *st, uint64_t n, const struct nrs_hash *hash)
+{
 	if (n == NRS_NONE)
 		return NRS_ERANGE;
-	return entry_advance(st, &st->own, st->own.n == NRS_NONE, n, hash);
+	return entry_advance(st, &st->own, st->own.n == NRS_NONE, n, hash, write_slot);
 }
 
 int
@@ -325,12 +362,12 @@ keeper_state_advance(struct keeper_state *st, struct keeper_table *t,
 
 	for (unsigned int i = 0; i < t->n; i++)
 		if (nrs_hash_eq(&t->v[i].id, id))
-			return entry_advance(st, &t->v[i], false, n, hash);
+			return entry_advance(st, &t->v[i], false, n, hash, save);
 	if (st->communities.n + st->cosigned.n >= KEEPER_ENTRIES_MAX)
 		return NRS_ELIMIT;
 	t->v[t->n].id = *id;
 	t->n++;
-	if ((err = entry_advance(st, &t->v[t->n - 1], true, n, hash)) != 0)
+	if ((err = entry_advance(st, &t->v[t->n - 1], true, n, hash, save)) != 0)
 		t->n--;
 	return err;
 }

@@ -32,6 +32,7 @@ struct keeper_table {
 struct keeper_state {
 	int fd;
 	bool broken; /* a write failed: what the disk holds is not known */
+	bool unsynced;
 	uint64_t sequence;
 	struct keeper_entry own; /* n NRS_NONE: nothing yet; id unused */
 	struct keeper_table communities;
@@ -50,6 +51,10 @@ void keeper_state_fini(struct keeper_state *st); /* accepts a zeroed struct with
  */
 int keeper_state_own(
     struct keeper_state *st, uint64_t n, const struct nrs_hash *hash) NRS_MUST_CHECK;
+/* The same in two halves: nothing may be said before the second has succeeded. */
+int keeper_state_own_begin(
+    struct keeper_state *st, uint64_t n, const struct nrs_hash *hash) NRS_MUST_CHECK;
+int keeper_state_sync(struct keeper_state *st) NRS_MUST_CHECK;
 int keeper_state_advance(struct keeper_state *st, struct keeper_table *t,
     const struct nrs_hash *id, uint64_t n, const struct nrs_hash *hash) NRS_MUST_CHECK;
 

@@ -30,6 +30,7 @@ static const int keeper_allowed[] = {
 	SCMP_SYS(shutdown),
 	SCMP_SYS(pwrite64),
 	SCMP_SYS(fdatasync), /* keeper.state */
+	SCMP_SYS(sync_file_range),
 	SCMP_SYS(getrandom),
 	SCMP_SYS(clock_gettime),
 	SCMP_SYS(gettimeofday),

@@ -187,6 +187,7 @@ nrs_seckey_free(struct nrs_seckey *k)
 {
 	if (k == NULL)
 		return;
+	EVP_MD_CTX_free(k->ctx);
 	EVP_PKEY_free(k->pkey);
 	free(k);
 }
@@ -197,23 +198,37 @@ nrs_seckey_public(const struct nrs_seckey *k, struct nrs_pubkey *ret)
 	*ret = k->pub;
 }
 
+static int
+sign_with(EVP_MD_CTX *ctx, const uint8_t *msg, size_t len, uint8_t sig[NRS_ED25519_SIG])
+{
+	size_t sig_len = NRS_ED25519_SIG;
+
+	if (EVP_DigestSign(ctx, sig, &sig_len, len > 0 ? msg : (const uint8_t *)"", len) ==
+		1 &&
+	    sig_len == NRS_ED25519_SIG)
+		return 0;
+	ERR_clear_error();
+	return NRS_ECRYPTO;
+}
+
+/*
+ * One signature is one call, which leaves nothing in the context: it serves
+ * again, where the library lets it, and is made anew where it does not.
+ */
 int
 nrs_seckey_sign(
     struct nrs_seckey *k, const uint8_t *msg, size_t len, uint8_t sig[NRS_ED25519_SIG])
 {
-	size_t sig_len = NRS_ED25519_SIG;
-	EVP_MD_CTX *ctx;
-	int rc = NRS_ECRYPTO;
-
-	if ((ctx = EVP_MD_CTX_new()) == NULL)
+	if (k->ctx != NULL && sign_with(k->ctx, msg, len, sig) == 0)
+		return 0;
+	EVP_MD_CTX_free(k->ctx);
+	if ((k->ctx = EVP_MD_CTX_new()) == NULL)
 		return NRS_ENOMEM;
-	if (EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, k->pkey, NULL) == 1 &&
-	    EVP_DigestSign(ctx, sig, &sig_len, len > 0 ? msg : (const uint8_t *)"", len) ==
-		1 &&
-	    sig_len == NRS_ED25519_SIG)
-		rc = 0;
-	else
-		ERR_clear_error();
-	EVP_MD_CTX_free(ctx);
-	return rc;
+	if (EVP_DigestSignInit_ex(k->ctx, NULL, NULL, NULL, NULL, k->pkey, NULL) == 1 &&
+	    sign_with(k->ctx, msg, len, sig) == 0)
+		return 0;
+	ERR_clear_error();
+	EVP_MD_CTX_free(k->ctx);
+	k->ctx = NULL;
+	return NRS_ECRYPTO;
 }

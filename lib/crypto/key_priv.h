@@ -7,7 +7,8 @@
 #include "crypto/key.h"
 
 struct nrs_seckey {
-	EVP_PKEY *pkey; /* OpenSSL wipes the secret when it frees it */
+	EVP_PKEY *pkey;	 /* OpenSSL wipes the secret when it frees it */
+	EVP_MD_CTX *ctx; /* kept from one signature to the next; NULL: none yet */
 	struct nrs_pubkey pub;
 };
 
