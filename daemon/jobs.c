@@ -52,8 +52,12 @@ worker(void *arg)
 		*j->done_end = job;
 		j->done_end = &job->next;
 		pthread_cond_signal(&j->idle);
-		if (first)
-			loop_note_post(&j->note);
+		if (!first)
+			continue;
+		/* Who is woken wants the lock. */
+		pthread_mutex_unlock(&j->lock);
+		loop_note_post(&j->note);
+		pthread_mutex_lock(&j->lock);
 	}
 	pthread_mutex_unlock(&j->lock);
 	return NULL;
@@ -140,8 +144,8 @@ jobs_add(struct jobs *j, struct nrs_job *job)
 	pthread_mutex_lock(&j->lock);
 	*j->queue_end = job;
 	j->queue_end = &job->next;
-	pthread_cond_signal(&j->work);
 	pthread_mutex_unlock(&j->lock);
+	pthread_cond_signal(&j->work);
 }
 
 bool

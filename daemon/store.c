@@ -5,6 +5,12 @@
  * After one failed sync no later one is believed: the kernel may have dropped
  * the dirty pages and marked them clean, so the next fdatasync would report a
  * success that means nothing.  The store then fails everything with NRS_EIO.
+ *
+ * Room that is only reserved has to be entered in the file system's own journal
+ * by the sync that first uses it, which makes a small one twice as slow.  So
+ * while batches are small, zeros are written ahead of them into what reads as
+ * zeros already, whenever nothing else is to be done.  Large ones would only pay
+ * for the bytes twice.
  */
 #include "daemon/store.h"
 
@@ -22,7 +28,10 @@
 #include "daemon/app.h"
 #include "daemon/loop.h"
 
-#define READ_MAX (64u << 20) /* of one pread: Linux ends at 2 GiB, we need far less */
+#define READ_MAX    (64u << 20) /* of one pread: Linux ends at 2 GiB, we need far less */
+#define BATCH_SMALL (64u << 10)
+#define ZERO_CHUNK  (256u << 10)
+#define ZERO_LOW    (128u << 10)
 
 struct handle {
 	int fd;		   /* -1: the slot is free */
@@ -42,6 +51,11 @@ struct store {
 	struct handle
 	    *handles; /* [handle - 1]; the engine's thread changes it, under lock */
 	unsigned int nhandles;
+	/* Where the last batch ended and how far zeros stand behind it; commit thread only. */
+	struct {
+		nrs_file file;
+		uint64_t end, ready;
+	} zero;
 	bool broken; /* a sync failed; under lock */
 	bool stop;
 
@@ -498,6 +512,67 @@ store_io_run(struct nrs_env *e, struct nrs_io *io)
 	return io->rc;
 }
 
+/* --- zeros ahead --------------------------------------------------------- */
+
+/* Was this a small batch, with little written room behind it? */
+static bool
+zero_wanted(struct store *s, const struct nrs_io *io)
+{
+	const struct nrs_io_step *st = io->steps;
+	uint64_t end;
+
+	if (io->rc != 0 || io->nsteps != 2 || st[0].op != NRS_IO_PWRITE ||
+	    st[1].op != NRS_IO_SYNC || st[0].file != st[1].file)
+		return false;
+	end = st[0].off + st[0].len;
+	if (s->zero.file != st[0].file || end < s->zero.end || end > s->zero.ready)
+		s->zero.ready = end;
+	s->zero.file = st[0].file;
+	s->zero.end = end;
+	return st[0].len <= BATCH_SMALL && s->zero.ready - end < ZERO_LOW;
+}
+
+static bool
+reads_as_zeros(int fd, uint64_t off, const uint8_t *zeros, size_t len)
+{
+	uint8_t held[4096];
+	size_t n, got;
+
+	for (; len > 0; off += n, len -= n) {
+		n = len < sizeof(held) ? len : sizeof(held);
+		if (read_full(fd, off, held, n, &got) != 0 || got != n ||
+		    memcmp(held, zeros, n) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Only over what reads as zeros, and never past the end: the file stays the same. */
+static void
+zero_ahead(struct store *s)
+{
+	static const uint8_t zeros[ZERO_CHUNK];
+	uint64_t from = s->zero.ready;
+	int fd = handle_fd(s, s->zero.file);
+	struct stat st;
+	size_t len = ZERO_CHUNK;
+
+	if (fd < 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size <= from)
+		return;
+	if ((uint64_t)st.st_size - from < len)
+		len = (size_t)((uint64_t)st.st_size - from);
+	/* also when it fails: what cannot be had is not asked for again and again */
+	s->zero.ready = from + len;
+	if (!reads_as_zeros(fd, from, zeros, len) || write_full(fd, from, zeros, len) != 0)
+		return;
+	if (fdatasync(fd) == 0)
+		return;
+	/* The next sync of the file would not tell of it any more. */
+	pthread_mutex_lock(&s->lock);
+	s->broken = true;
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* --- the commit thread -------------------------------------------------- */
 
 static void *
@@ -505,7 +580,7 @@ committer(void *arg)
 {
 	struct store *s = arg;
 	struct nrs_io *io;
-	bool first;
+	bool first, zero;
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
@@ -518,13 +593,24 @@ committer(void *arg)
 		pthread_mutex_unlock(&s->lock);
 		io->next = NULL;
 		io_do(s, io);
+		zero = zero_wanted(s, io);
 		pthread_mutex_lock(&s->lock);
+		zero = zero && s->queue == NULL && !s->stop;
+		if (zero)
+			s->handles[s->zero.file - 1].refs++;
 		first = s->done == NULL;
 		*s->done_end = io;
 		s->done_end = &io->next;
 		pthread_cond_signal(&s->idle);
+		/* Who is woken wants the lock. */
+		pthread_mutex_unlock(&s->lock);
 		if (first)
 			loop_note_post(&s->note);
+		if (zero) {
+			zero_ahead(s);
+			handle_unref(s, s->zero.file, false);
+		}
+		pthread_mutex_lock(&s->lock);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -568,8 +654,8 @@ store_io_submit(struct nrs_env *e, struct nrs_io *io)
 	pthread_mutex_lock(&s->lock);
 	*s->queue_end = io;
 	s->queue_end = &io->next;
-	pthread_cond_signal(&s->work);
 	pthread_mutex_unlock(&s->lock);
+	pthread_cond_signal(&s->work); /* who is woken wants the lock */
 }
 
 bool
