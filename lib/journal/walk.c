@@ -236,6 +236,12 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 			    "batch ends without its COMMIT");
 		return rc != 0 ? rc : 1;
 	}
+	if (s->batch == 0 && !s->bad && im->batch != 0 && h->batch != im->batch + 1) {
+		rc = tell_fault(
+		    w, NRS_JWALK_BATCHES, at, 0, NULL, false, "batches are missing");
+		if (rc != 0)
+			return rc;
+	}
 	s->batch = h->batch;
 	s->at += len;
 	if (h->type == NRS_J_COMMIT) {
@@ -286,9 +292,6 @@ salvage(struct walk *w)
 	im->off = s.at;
 	if (s.batch == 0)
 		return rc < 0 ? rc : 0;
-	if (im->batch != 0 && s.batch != im->batch + 1 && !s.bad)
-		rc = tell_fault(
-		    w, NRS_JWALK_BATCHES, im->start, 0, NULL, false, "batches are missing");
 	if (w->end->first_batch == 0)
 		w->end->first_batch = s.batch;
 	w->end->last_batch = im->batch = s.batch;

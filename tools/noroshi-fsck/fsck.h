@@ -155,7 +155,7 @@ void job_run(struct fsck *f, struct job *j, struct nrs_digest *dg, struct nrs_bu
 
 struct counts {
 	uint64_t bytes, frames, batches, records, refused, opened, unopened, leaves,
-	    controls, checkpoints, events, statements, signatures, caches;
+	    controls, checkpoints, events, statements, disclosures, signatures, caches;
 };
 
 struct fsck {

@@ -309,7 +309,7 @@ summary_json(const struct fsck *f, double s)
 			    json_integer((json_int_t)f->rep.by_kind[k]));
 	j = json_pack(
 	    "{s:{s:I s:o s:I s:b s:b s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I "
-	    "s:I s:I s:f}}",
+	    "s:I s:I s:I s:f}}",
 	    "summary", "faults", (json_int_t)f->rep.total, "kinds", kinds, "consequences",
 	    (json_int_t)f->rep.excused, "live", f->live, "kek", f->has_kek, "segments",
 	    (json_int_t)f->nsegs, "bytes", (json_int_t)c->bytes, "frames",
@@ -318,8 +318,8 @@ summary_json(const struct fsck *f, double s)
 	    (json_int_t)c->refused, "bodies_opened", (json_int_t)c->opened,
 	    "bodies_not_opened", (json_int_t)c->unopened, "leaves", (json_int_t)c->leaves,
 	    "checkpoints", (json_int_t)c->checkpoints, "events", (json_int_t)c->events,
-	    "signatures", (json_int_t)c->signatures, "caches", (json_int_t)c->caches,
-	    "seconds", s);
+	    "disclosures", (json_int_t)c->disclosures, "signatures",
+	    (json_int_t)c->signatures, "caches", (json_int_t)c->caches, "seconds", s);
 	json_dumpf(j, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(j);

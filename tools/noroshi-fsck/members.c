@@ -140,27 +140,18 @@ range_close(struct fsck *f, const struct nrs_jframe *fr, uint64_t pos)
 void
 frame_disclosure(struct fsck *f, const struct nrs_jframe *fr)
 {
-	struct nrs_rd r;
-	uint8_t op;
+	struct nrs_jdisclosure d;
+	int rc = nrs_jdisclosure_decode(&d, fr->body);
 
-	nrs_rd_init(&r, fr->body.p, fr->body.len);
-	op = nrs_rd_u8(&r);
-	if (op == 1) {
-		/* 112 fixed bytes and the name of who reads */
-		nrs_rd_skip(&r, 111);
-		(void)nrs_rd_lstr(&r, NRS_NAME_MAX);
-		if (nrs_rd_end(&r) == 0)
-			range_open(f, fr);
-	} else if (op == 2) {
-		nrs_rd_zero(&r, 7);
-		range_close(f, fr, nrs_rd_u64(&r));
-		nrs_rd_skip(&r, 24);
-	} else if (op == 3) {
-		nrs_rd_zero(&r, 7);
-		nrs_rd_skip(&r, 16);
+	if (rc != 0) {
+		frame_bad(f, fr, rc);
+		return;
+	}
+	f->counts.disclosures++;
+	if (d.op == NRS_JDISCLOSURE_OPEN)
+		range_open(f, fr);
+	else if (d.op == NRS_JDISCLOSURE_CLOSE)
+		range_close(f, fr, d.range);
+	else
 		f->ranges.n = 0;
-	} else
-		r.err = NRS_ERANGE;
-	if (nrs_rd_end(&r) != 0)
-		frame_bad(f, fr, r.err);
 }

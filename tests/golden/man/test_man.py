@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""The manual pages against the programs: test_man.py NOROSHID PAGE...
+"""The manual pages against the programs: test_man.py NOROSHID NOROSHI-FSCK PAGE...
 
 Every page passes mandoc's lint; noroshi.conf(5) and the daemon's own table name the same stanzas and options, in the same
-order, with the same type, range, default and need of a restart; noroshid(8) has every option of the command line.
+order, with the same type, range, default and need of a restart; noroshid(8) and noroshi-fsck(8) have every option and
+exit status of their command lines.
 That noroshi(1) has every command and option is tested with the command line.
 """
 import pathlib
@@ -87,6 +88,19 @@ def case_status(noroshid, pages):
         assert status in have, f"no exit status {status}"
 
 
+def case_fsck(noroshid, pages):
+    """noroshi-fsck(8): options, exit statuses, and the members of its JSON."""
+    page = pages["noroshi-fsck.8"].read_text()
+    text = out(FSCK, "--help")
+    names = re.findall(r"--([a-z]+)", text)
+    assert len(set(names)) >= 6, names
+    for name in names:
+        assert f"Fl -{name}" in page, f"no --{name}"
+    have = re.findall(r"^\.It (\d+)$", page, re.M)
+    want = re.findall(r"\b\d+\b", text.split("Exit:")[1])
+    assert len(want) == 4 and set(want) == set(have), (want, have)
+
+
 def case_lint(noroshid, pages):
     if shutil.which("mandoc") is None:
         print("# mandoc is not installed: the form of the pages is not checked")
@@ -106,7 +120,9 @@ def case_references(noroshid, pages):
             assert ref in known, f"{page.name} refers to {ref}"
 
 
-def main(noroshid, *paths):
+def main(noroshid, fsck, *paths):
+    global FSCK
+    FSCK = fsck
     pages = {pathlib.Path(p).name: pathlib.Path(p) for p in paths}
     cases = [(k, v) for k, v in globals().items() if k.startswith("case_")]
     print(f"1..{len(cases)}")
