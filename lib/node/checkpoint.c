@@ -3,11 +3,18 @@
  * durable and have been read back: the tree that is signed is built from the
  * frames on the disk, by a second path, and must agree leaf by leaf with the one
  * in memory.  A flipped bit is found before it is signed, not after.
+ *
+ * Once signed it is shown: the keeper remembers size and root durably before
+ * it answers, and signatures are deterministic.  Its frame follows with the next
+ * batch; if the power fails before, opening signs the same bytes again
+ * (docs/FORMAT-journal.md, section 3).
  */
 #include "node/checkpoint.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "node/ledger.h"
 
 #define VERIFY_ENTRIES 1024 /* read back in one turn */
 #define VERIFY_BYTES   (16u << 20)
@@ -25,19 +32,6 @@ struct checkpointer {
 	uint8_t sig[NRS_ED25519_SIG];
 };
 
-int
-checkpoint_init(struct node *n)
-{
-	struct checkpointer *k = calloc(1, sizeof(*k));
-
-	if (k == NULL)
-		return NRS_ENOMEM;
-	nrs_buf_init(&k->buf, NRS_JFRAME_MAX + 64);
-	nrs_buf_init(&k->text, NRS_NOTE_MAX);
-	n->checkpointer = k;
-	return nrs_frontier_load(n->dg, &n->own->store, n->own->cp.size, &k->read);
-}
-
 void
 checkpoint_fini(struct node *n)
 {
@@ -53,6 +47,19 @@ bool
 checkpoint_idle(const struct node *n)
 {
 	return !n->checkpointer->signing && n->own->shown.size == n->own->put.size;
+}
+
+int
+checkpoint_init(struct node *n)
+{
+	struct checkpointer *k = calloc(1, sizeof(*k));
+
+	if (k == NULL)
+		return NRS_ENOMEM;
+	nrs_buf_init(&k->buf, NRS_JFRAME_MAX + 64);
+	nrs_buf_init(&k->text, NRS_NOTE_MAX);
+	n->checkpointer = k;
+	return nrs_frontier_load(n->dg, &n->own->store, n->own->cp.size, &k->read);
 }
 
 /* --- signing --------------------------------------------------------------- */
@@ -96,13 +103,16 @@ on_signed(struct nrs_sign *sign)
 		return;
 	}
 	err = put_checkpoint(n, k);
+	if (err == 0)
+		err = ledger_show_own(n);
 	if (err != 0)
 		node_fail(n, "own log: checkpoint cannot be kept: %s", nrs_strerror(err));
 	node_put_done(n);
 }
 
-static void
-sign(struct node *n, struct checkpointer *k)
+/* What the keeper is asked: a checkpoint of what was read back. */
+static int
+request(struct node *n, struct checkpointer *k)
 {
 	int err;
 
@@ -112,10 +122,6 @@ sign(struct node *n, struct checkpointer *k)
 	nrs_buf_reset(&k->text);
 	if (err == 0)
 		err = nrs_checkpoint_format(&k->text, &k->cp);
-	if (err != 0) {
-		node_fail(n, "own log: checkpoint: %s", nrs_strerror(err));
-		return;
-	}
 	k->sign = (struct nrs_sign){
 		.what = NRS_SIGN_CHECKPOINT,
 		.in = k->text.p,
@@ -125,6 +131,18 @@ sign(struct node *n, struct checkpointer *k)
 		.done = on_signed,
 		.arg = n,
 	};
+	return err;
+}
+
+static void
+sign(struct node *n, struct checkpointer *k)
+{
+	int err = request(n, k);
+
+	if (err != 0) {
+		node_fail(n, "own log: checkpoint: %s", nrs_strerror(err));
+		return;
+	}
 	k->signing = true;
 	n->env->ops->sign(n->env, &k->sign);
 }
@@ -171,6 +189,40 @@ read_back(struct node *n, struct checkpointer *k, size_t *ret_bytes)
 		err = nrs_frontier_append(n->dg, &k->read, &leaf, NULL, NULL);
 	if (err == 0)
 		*ret_bytes += f.body.len;
+	return err;
+}
+
+/*
+ * The keeper signed a size, and its frame was lost with the power: it may have
+ * been shown.  It is signed again, by the same path, before anything else; a
+ * log that is not the one that was signed is found here.
+ */
+int
+checkpoint_recover(struct node *n, uint64_t size)
+{
+	struct checkpointer *k = n->checkpointer;
+	size_t bytes = 0;
+	int err = 0;
+
+	if (size <= n->own->cp.size || NRS_PLANTED(NO_SIGN_AGAIN))
+		return 0;
+	while (err == 0 && k->read.size < size)
+		err = read_back(n, k, &bytes);
+	if (err == 0)
+		err = request(n, k);
+	if (err == 0)
+		err = n->env->ops->sign_run(n->env, &k->sign);
+	if (err == 0 && k->sign.out_len != sizeof(k->sig))
+		err = NRS_EINTERNAL;
+	if (err == 0)
+		err = put_checkpoint(n, k);
+	if (err == 0)
+		err = ledger_show_own(n);
+	if (err != 0)
+		node_log(n, NRS_LOG_ERROR, "own log",
+		    "what was signed at %llu entries cannot be signed again: %s",
+		    (unsigned long long)size, nrs_strerror(err));
+	node_put_done(n);
 	return err;
 }
 

@@ -22,7 +22,10 @@
 #define GROUP_MAX   32u		 /* records of one job */
 #define GROUP_BYTES (256u << 10) /* of payload, after which a group is full */
 #define TOOLS_KEEP  (1u << 20)	 /* bytes of buffer that an idle set of tools keeps */
-#define DROPPED_MAX (64u << 20)	 /* bytes that only jobs still hold: then no new ones */
+#define ALONE_BYTES 4096u /* a record of so much is checked sooner than a thread wakes up */
+#define HOLD_RECS   8u	  /* of so many the leaves wait in a batch */
+#define HOLD_BYTES  (64u << 10) /* of a batch that waits */
+#define DROPPED_MAX (64u << 20) /* bytes that only jobs still hold: then no new ones */
 
 enum rec_state {
 	REC_WAIT, /* for its leaf, or for a free job */
@@ -78,6 +81,9 @@ struct group {
 struct ingest {
 	LIST_HEAD(, group) running;
 	unsigned int ngroups;
+	unsigned int nrecs;	 /* in them */
+	uint64_t ended;		 /* groups, ever */
+	uint64_t hold;		 /* a batch waits until so many have; 0: none does */
 	TAILQ_HEAD(, chain) due; /* they have records to be started */
 	SLIST_HEAD(, tools) idle;
 	TAILQ_HEAD(, rec) dropped; /* their jobs still run */
@@ -569,6 +575,8 @@ group_end(struct group *g)
 
 	LIST_REMOVE(g, link);
 	in->ngroups--;
+	in->nrecs -= g->n;
+	in->ended++;
 	for (unsigned int i = 0; i < g->n; i++) {
 		r = g->v[i];
 		r->state = REC_DONE;
@@ -707,8 +715,41 @@ chain_start(struct node *n, struct chain *c)
 	g->job.arg = g;
 	LIST_INSERT_HEAD(&in->running, g, link);
 	in->ngroups++;
+	in->nrecs += g->n;
+	/* One record and nothing else to be done: to hand it over would only cost. */
+	if (g->n == 1 && in->ngroups == 1 && TAILQ_NEXT(c, due_link) == NULL &&
+	    g->bytes <= ALONE_BYTES) {
+		group_run(&g->job);
+		(void)group_end(g);
+		free(g);
+		return true;
+	}
 	n->env->ops->job_submit(n->env, &g->job);
 	return true;
+}
+
+/*
+ * Leaves come just before their records.  While there are only a few, the
+ * batch waits for the jobs that run now, so that one sync covers leaves,
+ * records and events.  With more of them the journal is never idle, and the
+ * next batch forms while this one is written.
+ */
+bool
+ingest_hold(struct node *n)
+{
+	struct ingest *in = n->ingest;
+
+	if (in->ngroups == 0 || in->nrecs > HOLD_RECS ||
+	    nrs_journal_pending(n->journal) > HOLD_BYTES) {
+		in->hold = 0;
+		return false;
+	}
+	if (in->hold == 0)
+		in->hold = in->ended + in->ngroups;
+	if (in->ended < in->hold)
+		return true;
+	in->hold = 0;
+	return false;
 }
 
 /* Chains in turn, a job each, so that none waits for another. */

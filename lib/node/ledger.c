@@ -136,14 +136,30 @@ node_when_durable(struct node *n, struct node_wait *w)
 static int
 show_checkpoint(struct origin *o)
 {
+	uint8_t *note;
+
 	if (o->cp_note == NULL)
 		return 0;
-	o->shown_note = malloc(o->cp_len);
-	if (o->shown_note == NULL)
+	note = malloc(o->cp_len);
+	if (note == NULL)
 		return NRS_ENOMEM;
-	memcpy(o->shown_note, o->cp_note, o->cp_len);
+	memcpy(note, o->cp_note, o->cp_len);
+	free(o->shown_note);
+	o->shown_note = note;
 	o->shown_len = o->cp_len;
 	o->shown = o->cp;
+	return 0;
+}
+
+int
+ledger_show_own(struct node *n)
+{
+	int err = show_checkpoint(n->own);
+
+	if (err != 0)
+		return err;
+	serve_on_durable(n);
+	sync_on_durable(n);
 	return 0;
 }
 
@@ -175,7 +191,8 @@ advance_origin(struct mark_origin *mo)
 
 	if (mo->size > o->durable)
 		o->durable = mo->size;
-	if (mo->note == NULL)
+	/* our own may be shown before its frame is durable: ledger_show_own() */
+	if (mo->note == NULL || mo->cp.size < o->shown.size)
 		return;
 	free(o->shown_note);
 	o->shown_note = mo->note;

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "node/disclosure.h"
+#include "node/checkpoint.h"
 #include "node/ledger.h"
 
 #define WINDOW_BYTES  (4u << 20)
@@ -515,6 +516,8 @@ node_open(struct nrs_env *env, const struct node_config *cfg, bool create,
 	if (err == 0)
 		err = init_modules(n);
 	if (err == 0)
+		err = checkpoint_recover(n, cfg->signed_size);
+	if (err == 0)
 		err = configure(n, cfg, d);
 	if (err != 0) {
 		node_free(n);
@@ -557,7 +560,8 @@ node_turn(struct node *n)
 	ledger_turn(n);
 	if (n->failed)
 		return;
-	nrs_journal_kick(n->journal);
+	if (!ingest_hold(n))
+		nrs_journal_kick(n->journal);
 	if (n->cache_sets > CACHE_SETS && node_flush_caches(n, false) != 0)
 		node_log(
 		    n, NRS_LOG_WARNING, "caches", "cannot be written: tried again later");

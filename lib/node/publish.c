@@ -18,6 +18,7 @@
 #define BATCH_RECORDS 256
 #define PENDING_BYTES ((size_t)64 << 20) /* payloads taken in and not durable */
 #define PENDING_MAX   4096
+#define SMALL_BUNDLE  1024 /* is scanned sooner than another thread wakes up */
 
 struct pub {
 	TAILQ_ENTRY(pub) link;
@@ -480,6 +481,11 @@ node_submit(struct node *n, struct node_submit *s)
 	n->env->ops->random(n->env, u->salt, sizeof(u->salt));
 	u->job = (struct nrs_job){ .run = job_run, .done = job_done, .arg = u };
 	TAILQ_INSERT_TAIL(&p->jobs, u, link);
+	if (u->payload_len <= SMALL_BUNDLE) {
+		u->rc = scan_payload(u, n->dg);
+		job_done(&u->job);
+		return;
+	}
 	n->env->ops->job_submit(n->env, &u->job);
 }
 
@@ -814,6 +820,11 @@ on_signed(struct nrs_sign *sign)
 	}
 	p->feed = origin_manifest_at(n->own, n->own->put.size)->feed;
 	p->proof = (struct nrs_job){ .run = proof_run, .done = proof_done, .arg = p };
+	if (p->n == 1) { /* nothing else to do meanwhile: a hand-over would only cost */
+		proof_run(&p->proof);
+		proof_done(&p->proof);
+		return;
+	}
 	n->env->ops->job_submit(n->env, &p->proof);
 }
 

@@ -280,12 +280,12 @@ summary(const struct cov *c, double took)
 	printf(
 	    "%llu power losses, %llu kills, %llu partitions, %llu disks full, %llu syncs "
 	    "failed, %llu opened twice, %llu seeds with a liar, %llu of its records refused, "
-	    "%llu looks at records taken on their checkpoint\n",
+	    "%llu looks at records taken on their checkpoint, %llu checkpoints signed again\n",
 	    (unsigned long long)c->crashes, (unsigned long long)c->kills,
 	    (unsigned long long)c->partitions, (unsigned long long)c->full,
 	    (unsigned long long)c->eio, (unsigned long long)c->idempotent,
 	    (unsigned long long)c->mal_seeds, (unsigned long long)c->refused_mal,
-	    (unsigned long long)c->on_checkpoint);
+	    (unsigned long long)c->on_checkpoint, (unsigned long long)c->signed_again);
 }
 
 int

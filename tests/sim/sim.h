@@ -116,6 +116,7 @@ struct cov {
 	uint64_t crash[PROTO__MAX][COV_STEPS][COV__MAX];
 	uint64_t crashes, kills, partitions, eio, full, records, seeds, events, opens;
 	uint64_t acked, resubmitted, refused_mal, mal_seeds, idempotent, on_checkpoint;
+	uint64_t signed_again; /* checkpoints whose frame was lost */
 };
 extern struct cov *sim_cov; /* shared by all processes of a run */
 void cov_add(uint64_t *p, uint64_t n);

@@ -147,6 +147,15 @@ keeper_answer(struct nrs_sign *s)
 	s->done(s);
 }
 
+static int
+env_sign_run(struct nrs_env *e, struct nrs_sign *s)
+{
+	if (s->what != NRS_SIGN_CHECKPOINT)
+		return mem_ops->sign_run(e, s);
+	s->rc = sign_checkpoint(s);
+	return s->rc;
+}
+
 static void
 env_log(struct nrs_env *e, enum nrs_level lvl, const char *subject, const char *text)
 {
@@ -227,6 +236,7 @@ tnode_new(uint64_t seed)
 	mem_ops = t->m->env.ops;
 	ops = *mem_ops;
 	ops.sign = env_sign;
+	ops.sign_run = env_sign_run;
 	ops.verify = nrs_verify;
 	ops.log = env_log;
 	ops.kv_get = kv_get;
