@@ -47,8 +47,13 @@ struct nrs_array {
 	int failed;		/* of a flush; until a later one with a sync succeeded */
 	uint64_t failures;	/* how many there were */
 	bool unsynced;		/* written, given out of memory, and not synced yet */
-	bool lost;  /* such bytes were lost: nothing can make this file good again */
-	bool named; /* its name is durable */
+	bool lost;	  /* such bytes were lost: nothing can make this file good again */
+	bool named;	  /* its name is durable */
+	bool in_order;	  /* nrs_array_in_order() */
+	uint64_t last_no; /* the page that was read last */
+	uint8_t *kept;	  /* a page as it is in the file, and not in memory elsewhere */
+	uint64_t kept_no;
+	size_t kept_len; /* 0: none */
 };
 
 /* --- sets of pages ------------------------------------------------------ */
@@ -191,6 +196,7 @@ nrs_array_free(struct nrs_array *a)
 		flight_free(f);
 	}
 	pages_fini(&a->dirty);
+	free(a->kept);
 	if (a->file != 0)
 		a->env->ops->file_close(a->env, a->file);
 	free(a->path);
@@ -259,6 +265,8 @@ page_own(struct nrs_array *a, uint64_t no, uint8_t **ret)
 
 	if ((*ret = pages_find(&a->dirty, no)) != NULL)
 		return 0;
+	if (a->kept_no == no)
+		a->kept_len = 0; /* the file will have something else */
 	if ((p = malloc(PAGE)) == NULL)
 		return NRS_ENOMEM;
 	if ((rc = page_load(a, no, p)) != 0 || (rc = pages_add(&a->dirty, no, p)) != 0) {
@@ -299,6 +307,36 @@ nrs_array_set(struct nrs_array *a, uint64_t i, const void *elem)
 	return 0;
 }
 
+/*
+ * Small pieces one after the other: a page is read once and not for each of
+ * them.  True: dst has them.  Whatever fails here is tried again without it.
+ */
+static bool
+get_kept(struct nrs_array *a, uint64_t at, size_t len, uint8_t *dst)
+{
+	uint64_t no = at / PAGE, last = a->last_no;
+	size_t off = (size_t)(at % PAGE);
+
+	a->last_no = no;
+	if (!a->in_order || len > PAGE - off)
+		return false;
+	if (a->kept_len == 0 || a->kept_no != no) {
+		if (no != last && no != last + 1)
+			return false;
+		if (a->kept == NULL && (a->kept = malloc(PAGE)) == NULL)
+			return false;
+		a->kept_no = no;
+		if (file_need(a) != 0 ||
+		    a->env->ops->file_pread(
+			a->env, a->file, no * PAGE, a->kept, PAGE, &a->kept_len) != 0)
+			a->kept_len = 0;
+	}
+	if (off + len > a->kept_len)
+		return false;
+	memcpy(dst, a->kept + off, len);
+	return true;
+}
+
 /* Bytes from the file, up to the next page that is in memory. */
 static int
 get_file(struct nrs_array *a, uint64_t at, size_t len, uint8_t *dst, size_t *ret_n)
@@ -306,6 +344,10 @@ get_file(struct nrs_array *a, uint64_t at, size_t len, uint8_t *dst, size_t *ret
 	size_t n = PAGE - (size_t)(at % PAGE), got;
 	int rc;
 
+	if (get_kept(a, at, len, dst)) {
+		*ret_n = len;
+		return 0;
+	}
 	if (n > len)
 		n = len;
 	while (n < len && page_lookup(a, (at + n) / PAGE) == NULL)
@@ -357,6 +399,12 @@ nrs_array_truncate(struct nrs_array *a, uint64_t count)
 	a->dirty.n = n;
 	if (n > 0)
 		page_trim(a, a->dirty.v[n - 1].no, a->dirty.v[n - 1].p);
+}
+
+void
+nrs_array_in_order(struct nrs_array *a)
+{
+	a->in_order = true;
 }
 
 /* --- flushing ----------------------------------------------------------- */

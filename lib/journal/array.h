@@ -22,6 +22,11 @@ uint64_t nrs_array_count(const struct nrs_array *a);
 int nrs_array_set(struct nrs_array *a, uint64_t i, const void *elem) NRS_MUST_CHECK;
 /* n elements from i; NRS_ERANGE beyond count. Sees what is not flushed yet. */
 int nrs_array_get(struct nrs_array *a, uint64_t i, size_t n, void *ret) NRS_MUST_CHECK;
+/*
+ * Is mostly read element by element, in order: from now on the page of the file
+ * that was read last is kept (4 KiB of memory, once it is needed).
+ */
+void nrs_array_in_order(struct nrs_array *a);
 /* Cuts back to count elements in memory (recovery). */
 void nrs_array_truncate(struct nrs_array *a, uint64_t count);
 /*

@@ -153,6 +153,9 @@ origin_open_caches(struct origin *o)
 			err = node_cache_check(
 			    o->level[k], NRS_HASH_LEN, nrs_array_count(o->level[k]) - 1);
 	}
+	if (err == 0)
+		nrs_array_in_order(
+		    o->level[0]); /* records ask for their leaves one by one */
 	if (err == 0 && o->put.size > 0)
 		err = node_cache_check(o->pos, sizeof(uint64_t), o->put.size - 1);
 	return err;

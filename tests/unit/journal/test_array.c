@@ -77,11 +77,14 @@ test_model(void **state)
 	static const size_t sizes[] = { 1, 8, 24, 32, 40 };
 	static struct world w;
 	uint64_t rng = 5, r, i;
+	const size_t nsizes = sizeof(sizes) / sizeof(*sizes);
 	size_t k;
 	int turn;
 
-	for (k = 0; k < sizeof(sizes) / sizeof(*sizes); k++) {
-		world_init(&w, sizes[k]);
+	for (k = 0; k < 2 * nsizes; k++) {
+		world_init(&w, sizes[k % nsizes]);
+		if (k >= nsizes)
+			nrs_array_in_order(w.a);
 		for (turn = 0; turn < 4000; turn++) {
 			r = memenv_random(&rng);
 			if (r % 16 < 9 && w.n + 1 < MAX) {
@@ -102,6 +105,8 @@ test_model(void **state)
 			} else if (w.n > 0) {
 				i = (r >> 16) % w.n;
 				check(&w, i, i + (r >> 40) % (w.n - i + 1));
+				for (; k >= nsizes && i < w.n && (r >> 32) % 3 == 0; i++)
+					check(&w, i, i + 1);
 			}
 			assert_true(nrs_array_count(w.a) == w.n);
 		}
@@ -119,6 +124,61 @@ test_model(void **state)
 		check(&w, 0, w.n);
 		world_fini(&w);
 	}
+}
+
+static unsigned int preads;
+static int (*real_pread)(
+    struct nrs_env *e, nrs_file f, uint64_t off, void *buf, size_t len, size_t *ret_len);
+
+static int
+count_pread(
+    struct nrs_env *e, nrs_file f, uint64_t off, void *buf, size_t len, size_t *ret_len)
+{
+	preads++;
+	return real_pread(e, f, off, buf, len, ret_len);
+}
+
+/* Element by element, a page is read once; what was set meanwhile is seen. */
+static void
+test_in_order(void **state)
+{
+	static struct world w;
+	struct nrs_env_ops ops;
+	uint64_t i;
+
+	world_init(&w, 32);
+	for (i = 0; i < 2000; i++)
+		set(&w, i, (uint8_t)(i * 7 + 1));
+	assert_int_equal(nrs_array_flush(w.a, true), 0);
+	memenv_run(w.e);
+	ops = *w.e->env.ops;
+	real_pread = ops.file_pread;
+	ops.file_pread = count_pread;
+	w.e->env.ops = &ops;
+	for (i = 0; i < w.n; i++)
+		check(&w, i, i + 1);
+	assert_int_equal(preads, w.n);
+	nrs_array_in_order(w.a);
+	preads = 0;
+	for (i = 0; i < w.n; i++)
+		check(&w, i, i + 1);
+	/* 128 to a page, and the first piece before it is known that others follow */
+	assert_true(preads <= w.n / 128 + 2);
+	/* of the page that is kept, one changes, is flushed, and is read again */
+	i = w.n - 1;
+	set(&w, i, 99);
+	check(&w, i, i + 1);
+	assert_int_equal(nrs_array_flush(w.a, true), 0);
+	check(&w, i, i + 1);
+	memenv_run(w.e);
+	check(&w, i - 1, i);
+	check(&w, i, i + 1);
+	cut(&w, i);
+	set(&w, i, 98);
+	assert_int_equal(nrs_array_flush(w.a, true), 0);
+	memenv_run(w.e);
+	check(&w, i, i + 1);
+	world_fini(&w);
 }
 
 /* Two calls with sync: the second 0 says that all before the first is durable. */
@@ -260,6 +320,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_in_order),
 		cmocka_unit_test(test_two_flushes),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_copy_on_write),
