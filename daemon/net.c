@@ -24,13 +24,13 @@
 #include "daemon/log.h"
 #include "node/node.h"
 
-#define HANDSHAKE_S   10
-#define LINGER_S      5 /* for the last bytes, a BYE among them */
-#define CLOSING_MAX   4 /* connections of one peer that wait for their last bytes */
-#define READ_PER_TURN (256u << 10) /* one noisy peer costs one turn, not the loop */
-#define INPUT_MAX     (512u << 10)
-#define UNSENT_LOW    (1u << 20) /* a quarter of the engine's high mark of 4 MiB */
-#define UNSENT_MAX    (64u << 20) /* the engine stops far below; beyond it is a slip of ours */
+#define HANDSHAKE_S    10
+#define LINGER_S       5	    /* for the last bytes, a BYE among them */
+#define PEER_CONNS_MAX 8	    /* of one peer, up or closing; one of them is in use */
+#define READ_PER_TURN  (256u << 10) /* one noisy peer costs one turn, not the loop */
+#define INPUT_MAX      (512u << 10)
+#define UNSENT_LOW     (1u << 20) /* a quarter of the engine's high mark of 4 MiB */
+#define UNSENT_MAX     (64u << 20) /* the engine stops far below; beyond it is a slip of ours */
 
 static void
 reap_later(struct net_conn *c)
@@ -90,6 +90,8 @@ net_conn_drop(struct net_conn *c)
 	conn_end(c);
 }
 
+static void conn_lost(struct net_conn *c, const char *why);
+
 /* --- the handshake -------------------------------------------------------- */
 
 static void
@@ -112,23 +114,28 @@ handshake_failed(struct net_conn *c, enum net_reason r, const char *why)
 }
 
 /*
- * A peer may come again and again, and each time the connection before is closed
- * and lingers: that is not to take the room of others.
+ * A peer may come again and again, and each time the connection before lingers for
+ * its BYE: that is not to take the room of others.
  */
 static void
-drop_closing(struct net *net, const char *peer)
+drop_older(struct net *net, const char *peer)
 {
 	struct net_conn *c, *oldest = NULL;
 	unsigned int n = 0;
 
 	TAILQ_FOREACH(c, &net->conns, link) {
-		if (!c->closing || strcmp(c->peer, peer) != 0)
+		if (!c->up || strcmp(c->peer, peer) != 0)
 			continue;
-		oldest = oldest != NULL ? oldest : c;
+		if (oldest == NULL || (c->closing && !oldest->closing))
+			oldest = c;
 		n++;
 	}
-	if (n > CLOSING_MAX)
+	if (n < PEER_CONNS_MAX)
+		return;
+	if (oldest->closing)
 		conn_end(oldest);
+	else
+		conn_lost(oldest, "it has too many connections");
 }
 
 static void
@@ -146,11 +153,11 @@ handshake_done(struct net_conn *c)
 		handshake_failed(c, NET_R_LIMIT, "out of memory");
 		return;
 	}
+	drop_older(net, c->peer);
 	evtimer_del(c->deadline);
 	c->up = true;
 	net->nhandshakes--;
 	net_wait_end(c);
-	drop_closing(net, c->peer);
 	if ((last = net_last_get(net, c->peer)) != NULL) {
 		last->up++;
 		last->seen = true;

@@ -255,6 +255,8 @@ reason_of(const struct net_conn *c, unsigned long err)
 	case SSL_R_NO_APPLICATION_PROTOCOL:
 	case SSL_R_BAD_EXTENSION:
 		return NET_R_ALPN;
+	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+		return NET_R_HANGUP;
 	default:
 		return NET_R_TLS;
 	}
