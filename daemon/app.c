@@ -98,11 +98,18 @@ on_turn(evutil_socket_t fd, short what, void *arg)
 		    why);
 		return;
 	}
-	if (a->draining && node_drained(a->node) && store_idle(a->store) &&
-	    jobs_idle(a->jobs)) {
-		log_info("daemon", "drained");
-		app_end(a);
+	if (!a->draining || !node_drained(a->node) || !store_idle(a->store) ||
+	    !jobs_idle(a->jobs))
+		return;
+	if (!a->priv->readers_stopped) {
+		/* what readers were given becomes durable before the end, if it is not yet */
+		a->priv->readers_stopped = true;
+		node_readers_stop(a->node);
+		app_touch(a);
+		return;
 	}
+	log_info("daemon", "drained");
+	app_end(a);
 }
 
 static void
@@ -437,8 +444,10 @@ make_parts(struct app *a, struct nrs_detail *d)
 		 a->keeper, a->base, on_keeper_answered, on_keeper_died, a)) != 0)
 		return rc;
 	rc = net_new(a, &a->net, d);
+	if (rc == 0)
+		rc = stream_new(a, &a->stream, d);
 	nrs_buf_wipe(&a->tls_pem);
-	if (rc != 0 || (rc = stream_new(a, &a->stream, d)) != 0)
+	if (rc != 0)
 		return rc;
 	return control_new(a, &a->control, d);
 }

@@ -52,7 +52,7 @@ struct app {
 	struct stream *stream;
 	struct control *control;
 
-	/* The private TLS key, PEM; wiped after net_new(). */
+	/* The private TLS key, PEM; wiped after net_new() and stream_new(). */
 	struct nrs_buf tls_pem;
 	char fingerprint[25]; /* of manifest 0 */
 	struct nrs_wall started;

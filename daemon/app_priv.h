@@ -18,6 +18,7 @@ struct app_priv {
 	struct event *ev_drain;
 	struct event *ev_signal[APP_SIGNALS];
 	bool failed;
+	bool readers_stopped; /* draining: all else is durable */
 };
 
 /* app_start.c: the steps before anything runs; exit code 0, or after a log line another. */

@@ -37,6 +37,7 @@ struct ctl_conn {
 	struct bufferevent *bev;
 	enum conf_role role;
 	char who[32];
+	uint32_t uid;
 	struct ctl_req *req;	/* under way */
 	struct ctl_req *coming; /* its J is here, its B is not */
 	uint8_t *body;		/* being read */
@@ -86,6 +87,7 @@ req_new(struct ctl_conn *c, json_t *args)
 	r->role = c->role;
 	r->args = args;
 	memcpy(r->who, c->who, sizeof(r->who));
+	r->uid = c->uid;
 	ct->reqs.v[ct->reqs.n++] = r;
 	return r;
 }
@@ -711,10 +713,12 @@ identify(struct ctl_conn *c, int fd)
 
 	c->role = CONF_ROLE_NONE;
 	snprintf(c->who, sizeof(c->who), "unknown");
+	c->uid = UINT32_MAX;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 ||
 	    len != sizeof(cred))
 		return;
 	snprintf(c->who, sizeof(c->who), "uid %u", (unsigned int)cred.uid);
+	c->uid = cred.uid;
 	/* The groups the process really has, not what a name service says of its user. */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &glen) == 0)
 		n = glen / sizeof(gid_t);

@@ -25,6 +25,7 @@ struct ctl_req {
 	const struct ctl_cmd *cmd;
 	enum conf_role role;
 	char who[32]; /* "uid 1000", for the log */
+	uint32_t uid; /* all ones: unknown */
 	json_t *args;
 	uint8_t *body; /* attached, malloc'd; a handler may take it and set NULL */
 	size_t body_len;

@@ -262,6 +262,7 @@ ctl_tail(struct ctl_req *r)
 	o.tlp = (uint8_t)tlp;
 	o.communities = names;
 	o.direct = names == NULL;
+	o.uid = r->uid;
 	o.heartbeat_s = (unsigned int)ctl_int(r, "heartbeat_s", 0);
 	if (o.heartbeat_s > HEARTBEAT_MAX)
 		o.heartbeat_s = HEARTBEAT_MAX;

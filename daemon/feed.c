@@ -27,6 +27,7 @@ struct feed {
 	struct event *beat;
 	struct nrs_buf buf;
 	bool idle;
+	bool waiting; /* for the journal: on_wake() comes */
 };
 
 static void
@@ -86,8 +87,10 @@ on_go(evutil_socket_t fd, short what, void *arg)
 	f->idle = rc == NODE_READER_IDLE;
 	if (rc < 0)
 		f->o.failed(f->o.arg, rc);
-	else if (!f->idle)
+	else if (rc == 0)
 		schedule(f);
+	else if (!f->idle)
+		f->waiting = true;
 	else if (f->o.idle != NULL)
 		f->o.idle(f->o.arg);
 }
@@ -97,7 +100,7 @@ on_wake(void *arg)
 {
 	struct feed *f = arg;
 
-	f->idle = false;
+	f->idle = f->waiting = false;
 	schedule(f);
 }
 
@@ -124,10 +127,13 @@ int
 feed_new(struct app *app, struct bufferevent *bev, const struct feed_opts *o,
     struct feed **ret, struct nrs_detail *d)
 {
+	struct node_receiver who = { .kind = NODE_READER_CONTROL, .uid = o->uid };
 	struct node_clearance cl = { .tlp = o->tlp,
 		.communities = o->communities,
 		.ncommunities = o->ncommunities,
-		.direct = o->direct };
+		.direct = o->direct,
+		.receiver = &who };
+	struct node_counts counts;
 	struct feed *f = calloc(1, sizeof(*f));
 	int rc = NRS_ENOMEM;
 
@@ -143,9 +149,14 @@ feed_new(struct app *app, struct bufferevent *bev, const struct feed_opts *o,
 		goto fail;
 	if (o->heartbeat_s > 0 && (f->beat = evtimer_new(app->base, on_beat, f)) == NULL)
 		goto fail;
-	rc = node_reader_open(app->node, &cl, o->from, on_wake, f, &f->reader, d);
+	node_counts(app->node, &counts);
+	rc = counts.full
+	    ? nrs_fail(
+		  d, NRS_EFULL, 0, "the journal has no space to say who reads: free some")
+	    : node_reader_open(app->node, &cl, o->from, on_wake, f, &f->reader, d);
 	if (rc != 0)
 		goto fail;
+	app_touch(app); /* the range becomes durable */
 	arm_beat(f);
 	schedule(f);
 	*ret = f;
@@ -162,6 +173,8 @@ feed_free(struct feed *f)
 	if (f == NULL)
 		return;
 	node_reader_free(f->reader);
+	if (f->reader != NULL)
+		app_touch(f->app); /* what it was given goes into the journal */
 	if (f->go != NULL)
 		event_free(f->go);
 	if (f->beat != NULL)
@@ -173,7 +186,7 @@ feed_free(struct feed *f)
 void
 feed_drained(struct feed *f)
 {
-	if (!f->idle)
+	if (!f->idle && !f->waiting)
 		schedule(f);
 }
 

@@ -23,6 +23,7 @@ struct feed_opts {
 	unsigned int ncommunities;
 	bool direct;
 	struct node_cursor from;
+	uint32_t uid;		  /* of the process that reads */
 	unsigned int heartbeat_s; /* 0: none */
 	bool framed;		  /* lines go in L frames of the control protocol */
 	/* Nothing more to read for now; may free the feed. NULL: not wanted. */

@@ -11,6 +11,7 @@
 
 struct app;
 struct conf;
+struct conf_listen;
 struct net;
 
 /* Listens as app->conf says; reads app->tls_pem. */
@@ -21,6 +22,14 @@ int net_prepare(
 void net_commit(struct net *net);
 void net_abort(struct net *net);
 void net_stop(struct net *net); /* no new connections in */
+
+/* A socket that listens there, not blocking; -1 and d. */
+int net_listen_fd(const struct conf_listen *cl, struct nrs_detail *d);
+/* Host part only of an address, for counting by it. */
+struct sockaddr;
+void net_host_format(const struct sockaddr *sa, char *dst, size_t max);
+/* What every TCP connection gets: not blocking, keepalive, no delay. */
+int net_socket_prepare(int fd);
 
 /* The environment's. */
 void net_dial(struct nrs_env *e, const char *peer);

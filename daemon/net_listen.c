@@ -295,8 +295,8 @@ bind_one(const struct addrinfo *ai, unsigned int backlog)
 	return -1;
 }
 
-static int
-listen_fd(const struct conf_listen *cl, struct nrs_detail *d)
+int
+net_listen_fd(const struct conf_listen *cl, struct nrs_detail *d)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		.ai_socktype = SOCK_STREAM,
@@ -310,7 +310,7 @@ listen_fd(const struct conf_listen *cl, struct nrs_detail *d)
 		host = "0.0.0.0";
 	snprintf(port, sizeof(port), "%u", cl->port);
 	if ((rc = getaddrinfo(host, port, &hints, &ai)) != 0) {
-		nrs_fail(d, NRS_EIO, 0, "listen \"%s\": %s", cl->address, gai_strerror(rc));
+		nrs_fail(d, NRS_EIO, 0, "\"%s\": %s", cl->address, gai_strerror(rc));
 		return -1;
 	}
 	if ((fd = bind_one(ai, cl->backlog)) < 0)
@@ -357,7 +357,7 @@ prepare_one(struct net *net, const struct conf_listen *cl, struct nrs_detail *d)
 	TAILQ_INSERT_TAIL(&net->next, l, link);
 	if (find(&net->listeners, cl->address) != NULL)
 		return 0;
-	if ((fd = listen_fd(cl, d)) < 0)
+	if ((fd = net_listen_fd(cl, d)) < 0)
 		return NRS_EIO;
 	l->ev = evconnlistener_new(net->app->base, on_accept, l,
 	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);

@@ -117,10 +117,7 @@ int net_conn_new(struct net *net, int fd, const struct sockaddr *sa, socklen_t s
 void net_conn_drop(struct net_conn *c);
 struct net_last *net_last_get(
     struct net *net, const char *peer); /* makes it; NULL: no memory */
-int net_socket_prepare(int fd);
 void net_addr_format(const struct sockaddr *sa, socklen_t len, char *dst, size_t max);
-/* Host part only, for counting by address. */
-void net_host_format(const struct sockaddr *sa, char *dst, size_t max);
 
 void net_host_key(const struct sockaddr *sa, uint8_t ret[NET_HOST_KEY]);
 

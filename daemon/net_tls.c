@@ -7,7 +7,6 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
@@ -22,6 +21,7 @@
 
 #include "crypto/digest.h"
 #include "crypto/key.h"
+#include "daemon/tls_ctx.h"
 #include "node/node.h"
 
 static const unsigned char alpn[] = { 9, 'n', 'o', 'r', 'o', 's', 'h', 'i', '/', '1' };
@@ -79,84 +79,22 @@ alpn_cb(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* The key must be one that peers know from our manifest. */
-static int
-check_key(const struct nrs_pubkey *pub, const struct nrs_manifest *m, struct nrs_detail *d)
-{
-	struct nrs_hash pin;
-
-	if (nrs_tls_pin(pub, &pin) != 0)
-		return nrs_fail(d, NRS_ECRYPTO, 0, "the TLS key cannot be hashed");
-	for (unsigned int i = 0; i < m->ntls; i++)
-		if (nrs_hash_eq(&pin, &m->tls_pin[i]))
-			return 0;
-	return nrs_fail(d, NRS_EKEY, 0, "tls.pem is not a TLS key of the own manifest");
-}
-
-static int
-use_key(struct net *net, struct nrs_detail *d)
-{
-	const struct nrs_buf *pem = &net->app->tls_pem;
-	struct nrs_seckey *key = NULL;
-	struct nrs_pubkey pub;
-	EVP_PKEY *pkey = NULL;
-	uint8_t *der = NULL;
-	size_t der_len;
-	BIO *bio = NULL;
-	int rc;
-
-	rc = nrs_seckey_from_pem((const char *)pem->p, pem->len, NULL, &key);
-	if (rc != 0)
-		return nrs_fail(d, rc, 0, "tls.pem is not an Ed25519 key");
-	nrs_seckey_public(key, &pub);
-	if ((rc = check_key(&pub, &net->app->conf->m, d)) != 0)
-		goto out;
-	if ((rc = nrs_tls_cert(key, net->app->conf->origin, &der, &der_len)) != 0) {
-		nrs_fail(d, rc, 0, "cannot make the TLS certificate");
-		goto out;
-	}
-	bio = BIO_new_mem_buf(pem->p, (int)pem->len);
-	pkey = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-	if (pkey == NULL ||
-	    SSL_CTX_use_certificate_ASN1(net->ssl, (int)der_len, der) != 1 ||
-	    SSL_CTX_use_PrivateKey(net->ssl, pkey) != 1 ||
-	    SSL_CTX_check_private_key(net->ssl) != 1)
-		rc = nrs_fail(d, NRS_ECRYPTO, 0, "libssl does not take the TLS key");
-out:
-	EVP_PKEY_free(pkey);
-	BIO_free(bio);
-	free(der);
-	nrs_seckey_free(key);
-	return rc;
-}
-
 int
 tls_init(struct net *net, struct nrs_detail *d)
 {
-	static const unsigned char sid[] = "noroshi";
 	SSL_CTX *ctx;
+	int rc;
 
-	if ((net->ssl = ctx = SSL_CTX_new(TLS_method())) == NULL)
-		return nrs_fail(d, NRS_ECRYPTO, 0, "libssl cannot be used");
-	SSL_CTX_set_options(ctx,
-	    SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-		SSL_OP_CIPHER_SERVER_PREFERENCE);
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	if ((rc = tls_ctx_new(net->app, &net->ssl, d)) != 0)
+		return rc;
+	ctx = net->ssl;
 	SSL_CTX_set_cert_verify_callback(ctx, verify_cb, net);
 	SSL_CTX_set_alpn_select_cb(ctx, alpn_cb, NULL);
 	/* SSL_CTX_set_alpn_protos() alone is 0 on success. */
-	if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-	    SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
-	    SSL_CTX_set_num_tickets(ctx, 0) != 1 ||
-	    SSL_CTX_set_max_early_data(ctx, 0) != 1 ||
-	    SSL_CTX_set1_sigalgs_list(ctx, "ed25519") != 1 ||
-	    SSL_CTX_set1_client_sigalgs_list(ctx, "ed25519") != 1 ||
-	    SSL_CTX_set_session_id_context(ctx, sid, sizeof(sid) - 1) != 1 ||
+	if (SSL_CTX_set1_client_sigalgs_list(ctx, "ed25519") != 1 ||
 	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn)) != 0)
 		return nrs_fail(d, NRS_ECRYPTO, 0, "libssl does not take the settings");
-	return use_key(net, d);
+	return 0;
 }
 
 void

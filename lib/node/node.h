@@ -170,11 +170,14 @@ struct node_cursor {
 	uint64_t n; /* next object within it; NRS_NONE: the event is done */
 };
 struct node_reader;
-enum { NODE_READER_IDLE = 1 };
+enum {
+	NODE_READER_IDLE = 1,
+	NODE_READER_WAIT = 2, /* with a receiver: the journal does not say it yet */
+};
 
 /*
  * A reader stands at a cursor and costs nothing else.  wake(arg) is called
- * once after a NODE_READER_IDLE when there may be more.  With a receiver nothing
+ * once after a NODE_READER_IDLE or _WAIT when there may be more.  With a receiver nothing
  * is given before the journal says durably that it is.  NRS_ERANGE: the cursor
  * is ahead of this node; NRS_ELIMIT: too many readers.
  */
@@ -184,7 +187,7 @@ int node_reader_open(struct node *n, const struct node_clearance *cl,
 void node_reader_free(struct node_reader *r);
 /*
  * Appends whole NDJSON lines until about max bytes, or a bounded amount of
- * work, are reached: 0 (there may be more), NODE_READER_IDLE, or an error.
+ * work, are reached: 0 (there may be more), NODE_READER_IDLE, NODE_READER_WAIT, or an error.
  * Line: {"event":E,"n":N,"action":"add","reason":"new","origin":"...","index":I,
  * "community":"iwwn" (or null and "to":[...]),"tlp":"AMBER","time":"...","object":{...}}
  */
@@ -194,7 +197,7 @@ int node_reader_next(struct node_reader *r, struct nrs_buf *out, size_t max) NRS
  * beginning of one or from where node_reader_take() stopped; they were made once
  * for all readers of the same clearance.  Valid until the next call into the
  * node.  0 (*ret may be empty: there is more work than one call does), NODE_READER_IDLE,
- * or an error.
+ * NODE_READER_WAIT, or an error.
  */
 int node_reader_peek(struct node_reader *r, struct nrs_str *ret) NRS_MUST_CHECK;
 /* That many of them are handed over: a line of which one byte is counts as given. */

@@ -41,11 +41,12 @@ move(struct node_reader *r, struct node_readers *to)
 	r->on = to;
 }
 
+/* It is owed a wake. */
 static int
-idle(struct node_reader *r)
+idle(struct node_reader *r, int why)
 {
 	move(r, &r->node->idle_readers);
-	return NODE_READER_IDLE;
+	return why;
 }
 
 static void
@@ -234,8 +235,10 @@ node_reader_peek(struct node_reader *r, struct nrs_str *ret)
 	int rc = 0;
 
 	*ret = (struct nrs_str){ NULL, 0 };
-	if (r->node->cache->stopped || (r->range != NULL && !disclosure_durable(r->range)))
-		return idle(r);
+	if (r->node->cache->stopped)
+		return idle(r, NODE_READER_IDLE);
+	if (r->range != NULL && !disclosure_durable(r->range))
+		return idle(r, NODE_READER_WAIT);
 	if (r->chunk != NULL && r->off == r->chunk->b.len && chunk_full(r->chunk))
 		chunk_leave(r);
 	if (r->chunk == NULL && (rc = find_place(r)) != 0)
@@ -249,7 +252,7 @@ node_reader_peek(struct node_reader *r, struct nrs_str *ret)
 		*ret = (struct nrs_str){ c->b.p + r->off, c->b.len - r->off };
 		return 0;
 	}
-	return rc == NODE_READER_IDLE ? idle(r) : rc;
+	return rc == NODE_READER_IDLE ? idle(r, rc) : rc;
 }
 
 void

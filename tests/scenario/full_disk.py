@@ -50,6 +50,10 @@ def try_it(dir_, tool, env):
     for _ in range(3):
         submit(a, bundle(200))
     call(b, "idle", timeout_s=60)
+    # A reader that is there goes on; what it is given is in the journal already.
+    reader = Ctl(a)
+    lines = reader.stream("tail", **{"from": "0"}, follow=True)
+    before = [next(lines)["object"]["id"]]
     (dir_ / "jp/full").touch()
     # What is reserved already may be used up; the one that meets the end waits, signed.
     held = Ctl(a)
@@ -69,8 +73,14 @@ def try_it(dir_, tool, env):
         raise AssertionError("taken on a full disk")
     except CtlError as e:
         assert (e.code, e.exit) == ("full", 75) and "space" in e.why and e.next, (e.code, e.exit, e.why)
-    before = seen(a)
-    assert len(before) >= 600
+    while len(before) < 600:
+        before.append(next(lines)["object"]["id"])
+    reader.close()
+    try:
+        seen(a)
+        raise AssertionError("a new reader on a full disk: the journal cannot say so")
+    except CtlError as e:
+        assert (e.code, e.exit) == ("full", 75) and e.next, (e.code, e.exit, e.why)
     assert call(a, "peer.list")["peers"][0]["state"] == "up"
     submit(b, bundle(10))
     (dir_ / "jp/full").unlink()

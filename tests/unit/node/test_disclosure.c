@@ -111,10 +111,10 @@ test_range(void **state)
 	publish(t, 0, 3);
 	assert_int_equal(
 	    node_reader_open(t->n, &to_siem, begin, woken, &calls, &r, NULL), 0);
-	assert_int_equal(node_reader_peek(r, &s), NODE_READER_IDLE);
+	assert_int_equal(node_reader_peek(r, &s), NODE_READER_WAIT);
 	assert_int_equal(s.len, 0);
 	node_turn(t->n);
-	assert_int_equal(node_reader_peek(r, &s), NODE_READER_IDLE);
+	assert_int_equal(node_reader_peek(r, &s), NODE_READER_WAIT);
 	tnode_run(t);
 	assert_int_equal(calls, 1);
 	assert_int_equal(node_reader_peek(r, &s), 0);
