@@ -3,8 +3,8 @@
 
 A file of lib/ may include headers of its own folder and of folders below it in
 the table, public headers, and of the system only what a pure machine needs.
-daemon/ may use lib; tools/ may use lib and nothing of daemon/.  Prints each
-offence as FILE:LINE and exits 1 when there is one.
+daemon/ may use lib; tools/ may use lib and nothing of daemon/, and of each other
+only what they share.  Prints each offence as FILE:LINE and exits 1 when there is one.
 """
 import pathlib
 import re
@@ -38,6 +38,10 @@ EXTRA = {  # folder -> prefixes of other headers it may use
     "import": ("uuid/uuid.h", "arpa/inet.h"),  # inet_pton: text to bytes, and no more
     "index": ("lmdb.h",),
 }
+# What one tool may use of another: the library noroshi_tool.
+SHARED = {"tools/noroshi/answer.h", "tools/noroshi/cli.h", "tools/noroshi/ctl.h"}
+# A tool that measures libcrypto itself, and plays a peer over TLS.
+MEASURES = {"noroshi-bench"}
 # Calls that read the world. The names are looked for as calls in lib/.
 IMPURE = re.compile(
     r"\b(time|clock_gettime|gettimeofday|getenv|secure_getenv|fopen|open|openat|socket|pthread_create|"
@@ -89,8 +93,11 @@ def lint_other(path, allowed_daemon, out):
         m = INCLUDE.match(line)
         if m and m.group(1) == '"' and m.group(2).startswith("daemon/") and not allowed_daemon:
             out.append(f"{path.relative_to(ROOT)}:{no}: tools/ may not include daemon/")
-        if m and m.group(2).startswith("openssl/") and path.parts[-2] == "tools":
+        if m and m.group(2).startswith("openssl/") and path.parent.name not in MEASURES:
             out.append(f"{path.relative_to(ROOT)}:{no}: openssl belongs to lib/crypto and the daemon's TLS")
+        if m and m.group(1) == '"' and m.group(2).startswith("tools/") and m.group(2) not in SHARED \
+                and pathlib.Path(m.group(2)).parent.name != path.parent.name:
+            out.append(f"{path.relative_to(ROOT)}:{no}: {m.group(2)} belongs to another tool")
 
 
 def main():

@@ -52,8 +52,11 @@ help(FILE *f)
 		fprintf(f, "  %c%c --%-8s %-4s %s\n", o->letter != 0 ? '-' : ' ',
 		    o->letter != 0 ? o->letter : ' ', o->name,
 		    o->meta != NULL ? o->meta : "", o->help);
-	fputs("\nThe worst run is the figure; limits are measured in the same run. See "
-	      "noroshi-bench(1).\n",
+	fputs(
+	    "\nThe worst run is the figure; limits are measured in the same run. See "
+	    "noroshi-bench(1).\n"
+	    "Exit: 0 measured, 64 usage, 65 a target was missed (--check), 74 not measured, 78 --dir "
+	    "will not do\n",
 	    f);
 }
 
@@ -138,7 +141,8 @@ run_one(struct bench *b, const struct bench_scenario *s)
 	rc = s->run(b);
 	weather_end(b, &w);
 	b->scenario = NULL;
-	return rc;
+	/* Whatever it was that a node answered: here it means only one thing. */
+	return rc == 0 ? 0 : CLI_IO;
 }
 
 /* Each named one, in the order given. The first failure is the status; the others still run. */

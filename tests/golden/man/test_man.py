@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The manual pages against the programs: test_man.py NOROSHID NOROSHI-FSCK PAGE...
+"""The manual pages against the programs: test_man.py NOROSHID NOROSHI-FSCK NOROSHI-BENCH PAGE...
 
 Every page passes mandoc's lint; noroshi.conf(5) and the daemon's own table name the same stanzas and options, in the same
-order, with the same type, range, default and need of a restart; noroshid(8) and noroshi-fsck(8) have every option and
-exit status of their command lines.
+order, with the same type, range, default and need of a restart; noroshid(8), noroshi-fsck(8) and noroshi-bench(1)
+have every option and exit status of their command lines.
 That noroshi(1) has every command and option is tested with the command line.
 """
 import pathlib
@@ -101,6 +101,23 @@ def case_fsck(noroshid, pages):
     assert len(want) == 4 and set(want) == set(have), (want, have)
 
 
+def case_bench(noroshid, pages):
+    """noroshi-bench(1): options, scenarios, exit statuses."""
+    page = pages["noroshi-bench.1"].read_text()
+    text = out(BENCH, "--help")
+    names = re.findall(r"--([a-z]+)", text)
+    assert len(set(names)) >= 10, names
+    for name in names:
+        assert f"Fl -{name}" in page, f"no --{name}"
+    scenarios = re.findall(r"^  ([a-z]+) +\S", text.split("scenarios:")[1].split("options:")[0], re.M)
+    assert len(scenarios) >= 4, scenarios
+    for name in scenarios:
+        assert f"Cm {name}\n" in page, f"no scenario {name}"
+    have = re.findall(r"^\.It (\d+)$", page, re.M)
+    want = re.findall(r"\b\d+(?= )", text.split("Exit:")[1])
+    assert len(want) == 5 and set(want) == set(have), (want, have)
+
+
 def case_lint(noroshid, pages):
     if shutil.which("mandoc") is None:
         print("# mandoc is not installed: the form of the pages is not checked")
@@ -120,9 +137,9 @@ def case_references(noroshid, pages):
             assert ref in known, f"{page.name} refers to {ref}"
 
 
-def main(noroshid, fsck, *paths):
-    global FSCK
-    FSCK = fsck
+def main(noroshid, fsck, bench, *paths):
+    global FSCK, BENCH
+    FSCK, BENCH = fsck, bench
     pages = {pathlib.Path(p).name: pathlib.Path(p) for p in paths}
     cases = [(k, v) for k, v in globals().items() if k.startswith("case_")]
     print(f"1..{len(cases)}")
