@@ -37,6 +37,7 @@ static const struct opt rows[] = {
 static const struct bench_scenario *const scenarios[] = {
 	&bench_journal,
 	&bench_tlog,
+	&bench_latency,
 	&bench_restart,
 	NULL,
 };
