@@ -5,6 +5,7 @@
 
 #include "daemon/loop.h"
 #include "daemon/net.h"
+#include "daemon/stream.h"
 
 struct snapshot {
 	struct node_counts n;
@@ -38,6 +39,15 @@ static const struct row rows[] = {
 	    "Segments of the journal."),
 	ROW("noroshi_journal_batches_total", "counter", n.batches, "Batches made durable."),
 	ROW("noroshi_readers", "gauge", n.readers, "Readers of the stream of objects."),
+	ROW("noroshi_disclosures", "gauge", n.ranges_open,
+	    "Ranges of events given to readers that are open in the journal."),
+	ROW("noroshi_disclosures_total", "counter", n.ranges,
+	    "Ranges opened since the daemon started."),
+	ROW("noroshi_lines_total", "counter", n.lines,
+	    "Lines made, each once for all readers that may see the same."),
+	ROW("noroshi_line_bytes", "gauge", n.chunk_bytes, "Memory of lines that are held."),
+	ROW("noroshi_given_bytes_total", "counter", n.given_bytes,
+	    "Bytes of lines handed to readers."),
 	ROW("noroshi_connections", "gauge", connections,
 	    "Connections with peers, handshakes included."),
 	ROW("noroshi_accepted_total", "counter", accepted,
@@ -119,6 +129,27 @@ add_turned_away(void *arg, const struct net_refusal *r)
 	    (double)r->count, json_pack("{s:s}", "reason", r->name));
 }
 
+static void
+add_stream_refusal(void *arg, const char *name, uint64_t count)
+{
+	add(arg, "noroshi_stream_refused_total",
+	    "Connections of subscribers that were refused, by reason.", "counter",
+	    (double)count, json_pack("{s:s}", "reason", name));
+}
+
+static void
+add_stream(json_t *a, const struct stream *s)
+{
+	static const char name[] = "noroshi_stream_connections";
+	static const char help[] = "Connections of subscribers.";
+	struct stream_counts c;
+
+	stream_info(s, &c);
+	add(a, name, help, "gauge", (double)c.local, json_pack("{s:s}", "over", "unix"));
+	add(a, name, help, "gauge", (double)c.tls, json_pack("{s:s}", "over", "tls"));
+	stream_refusals(s, add_stream_refusal, a);
+}
+
 void
 ctl_stats(struct ctl_req *r)
 {
@@ -141,5 +172,6 @@ ctl_stats(struct ctl_req *r)
 	node_origins(app->node, add_origin, a);
 	node_refusals(app->node, add_refusal, a);
 	net_refusals(app->net, add_turned_away, a);
+	add_stream(a, app->stream);
 	ctl_ok(r, json_pack("{s:o}", "metrics", a));
 }
