@@ -163,6 +163,8 @@ sign_headers(struct keeper_keys *k, const uint8_t *in, size_t len, struct nrs_bu
 	for (size_t i = 0; i < len; i += NRS_HEADER_LEN) {
 		if ((rc = nrs_header_decode(&h, in + i, NRS_HEADER_LEN, NULL)) != 0)
 			return rc;
+		if (h.version != NRS_HEADER_VERSION)
+			return NRS_EVERSION;
 		if (!nrs_hash_eq(&h.origin, &k->m.origin_id))
 			return NRS_EORIGIN;
 	}

@@ -44,6 +44,7 @@ enum nrs_tlp {
 
 /* What a record is (header byte 5). */
 enum nrs_kind {
+	NRS_KIND_NONE = 0, /* not interpreted */
 	NRS_KIND_BUNDLE = 1,
 	NRS_KIND_RETRACT = 2,
 	NRS_KIND_SUPERSEDE = 3,

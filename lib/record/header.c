@@ -99,9 +99,20 @@ check_fields(const struct nrs_header *h, struct nrs_detail *d)
 		return nrs_fail(d, NRS_ERESERVED, OFF_REF_LEAF, "leaf without an index");
 	if (h->ref_index != NRS_NONE && is_zero(&h->ref_leaf))
 		return nrs_fail(d, NRS_ERANGE, OFF_REF_LEAF, "index without a leaf");
-	if (!uuid_ok(h->uuid, h->kind))
+	if (h->version == NRS_HEADER_VERSION && !uuid_ok(h->uuid, h->kind))
 		return nrs_fail(d, NRS_ERANGE, OFF_UUID, "not a UUID of the right version");
 	return 0;
+}
+
+/* What a later version may use as it likes reads as if it were not there (section 3). */
+static void
+forget_later(struct nrs_header *h)
+{
+	h->kind = NRS_KIND_NONE;
+	h->flags &= 0x0f;
+	h->ref_index = NRS_NONE;
+	memset(&h->ref_leaf, 0, sizeof(h->ref_leaf));
+	memset(h->uuid, 0, sizeof(h->uuid));
 }
 
 int
@@ -109,6 +120,7 @@ nrs_header_decode(
     struct nrs_header *ret, const uint8_t *p, size_t len, struct nrs_detail *d)
 {
 	struct nrs_rd r;
+	bool later;
 	int err;
 
 	if (len < NRS_HEADER_LEN)
@@ -117,11 +129,12 @@ nrs_header_decode(
 		return nrs_fail(d, NRS_ETRAILING, NRS_HEADER_LEN, "a header has 232 bytes");
 	if (memcmp(p, magic, 4) != 0)
 		return nrs_fail(d, NRS_EMAGIC, 0, "not a record");
-	if (p[OFF_VERSION] != 1)
-		return nrs_fail(
-		    d, NRS_EVERSION, OFF_VERSION, "record version %u", p[OFF_VERSION]);
+	if (p[OFF_VERSION] == 0)
+		return nrs_fail(d, NRS_EVERSION, OFF_VERSION, "record version 0");
 	nrs_rd_init(&r, p, len);
-	nrs_rd_skip(&r, 5);
+	nrs_rd_skip(&r, 4);
+	ret->version = nrs_rd_u8(&r);
+	later = ret->version != NRS_HEADER_VERSION;
 	ret->kind = nrs_rd_u8(&r);
 	ret->tlp = nrs_rd_u8(&r);
 	ret->flags = nrs_rd_u8(&r);
@@ -129,7 +142,7 @@ nrs_header_decode(
 	ret->expires.ms = nrs_rd_u64(&r);
 	ret->seq = nrs_rd_u64(&r);
 	ret->epoch = nrs_rd_u32(&r);
-	if (nrs_rd_u32(&r) != 0)
+	if (nrs_rd_u32(&r) != 0 && !later)
 		return nrs_fail(d, NRS_ERESERVED, OFF_ZERO, "reserved bytes are not zero");
 	nrs_rd_hash(&r, &ret->audience);
 	nrs_rd_hash(&r, &ret->prev);
@@ -142,6 +155,8 @@ nrs_header_decode(
 	err = nrs_rd_end(&r);
 	if (err != 0)
 		return nrs_fail(d, err, nrs_rd_off(&r), "header");
+	if (later)
+		forget_later(ret);
 	err = check_flags(ret, d);
 	return err != 0 ? err : check_fields(ret, d);
 }
@@ -155,10 +170,11 @@ nrs_header_pae(const uint8_t header[NRS_HEADER_LEN], uint8_t out[NRS_PAE_MAX])
 
 	/* the name is part of what is signed: "unknown" would serve for all */
 	if (kind >= NRS_KIND_BUNDLE && kind < NRS_KIND__MAX)
-		n = snprintf(
-		    type, sizeof(type), "noroshi/v1/record/%s", nrs_kind_name(kind));
+		n = snprintf(type, sizeof(type), "noroshi/v%u/record/%s",
+		    header[OFF_VERSION], nrs_kind_name(kind));
 	else
-		n = snprintf(type, sizeof(type), "noroshi/v1/record/%u", kind);
+		n = snprintf(
+		    type, sizeof(type), "noroshi/v%u/record/%u", header[OFF_VERSION], kind);
 	n = snprintf(head, sizeof(head), "DSSEv1 %d %s %d ", n, type, NRS_HEADER_LEN);
 	memcpy(out, head, (size_t)n);
 	memcpy(out + n, header, NRS_HEADER_LEN);

@@ -23,8 +23,11 @@
 #define NRS_FLAG_ONWARD_SHIFT 2
 #define NRS_FLAG_ONWARD_MASK  0x0c
 
+#define NRS_HEADER_VERSION 1
+
 struct nrs_header {
-	uint8_t kind;
+	uint8_t version; /* decoded; what is encoded is always of this version */
+	uint8_t kind;	 /* NRS_KIND_NONE: of a later version, whatever it is there */
 	uint8_t tlp;
 	uint8_t flags;
 	struct nrs_wall created;
@@ -56,7 +59,8 @@ struct nrs_sigs {
 void nrs_header_encode(const struct nrs_header *h, uint8_t out[NRS_HEADER_LEN]);
 /*
  * Strict: magic, version, ranges, zero bytes, ref consistency, uuid version
- * and variant.  A kind unknown here is accepted (A12).
+ * and variant.  A kind unknown here is accepted, and so is a later version, of
+ * which only the fields are checked and returned that all versions share.
  */
 int nrs_header_decode(struct nrs_header *ret, const uint8_t *p, size_t len,
     struct nrs_detail *d) NRS_MUST_CHECK;

@@ -18,9 +18,13 @@ fuzz_header(const uint8_t *p, size_t len)
 	FUZZ_DETAIL(rc, &d);
 	if (rc != 0)
 		return;
-	nrs_header_encode(&h, again);
-	FUZZ_CHECK(memcmp(again, p, NRS_HEADER_LEN) == 0);
-	n = nrs_header_pae(again, pae);
+	if (h.version == NRS_HEADER_VERSION) {
+		nrs_header_encode(&h, again);
+		FUZZ_CHECK(memcmp(again, p, NRS_HEADER_LEN) == 0);
+	}
+	FUZZ_CHECK(
+	    h.version != 0 && (h.version == NRS_HEADER_VERSION || h.kind == NRS_KIND_NONE));
+	n = nrs_header_pae(p, pae);
 	FUZZ_CHECK(n > NRS_HEADER_LEN && n <= sizeof(pae));
 	FUZZ_CHECK(memcmp(pae + n - NRS_HEADER_LEN, p, NRS_HEADER_LEN) == 0);
 }

@@ -176,8 +176,10 @@ class Header:
          ref_index, ref_leaf, uuid) = HEADER.unpack(raw)
         if magic != b"NRS1":
             raise Refused("magic", "not a record")
-        if version != 1:
-            raise Refused("version", f"record of version {version}")
+        if version == 0:
+            raise Refused("version", "record of version 0")
+        if version > 1:  # what a later version may use as it likes is not looked at (FORMAT, section 3)
+            kind, flags, zero, ref_index, ref_leaf, uuid = 0, flags & 0x0F, 0, NONE64, ZERO32, bytes(16)
         if zero or flags & 0xF0:
             raise Refused("reserved", "reserved bits of the header are set")
         if tlp > RED or flags >> 2 & 3 == 3 or plen > MAX_PAYLOAD:
@@ -193,8 +195,9 @@ class Header:
         return labelled("header", self.raw or self.pack())
 
     def signed_bytes(self) -> bytes:
-        t = f"noroshi/v1/record/{KINDS.get(self.kind, self.kind)}"
-        return f"DSSEv1 {len(t)} {t} 232 ".encode() + (self.raw or self.pack())
+        raw = self.raw or self.pack()
+        t = f"noroshi/v{raw[4]}/record/{KINDS.get(raw[5], raw[5])}"
+        return f"DSSEv1 {len(t)} {t} 232 ".encode() + raw
 
 
 def payload_commit(salt: bytes, payload: bytes) -> bytes:

@@ -108,6 +108,10 @@ test_headers(void **state)
 	header(in + NRS_HEADER_LEN, &self.origin_id);
 	in[NRS_HEADER_LEN] ^= 1;
 	assert_int_equal(ask(k, NRS_SIGN_HEADERS, in, sizeof(in), out, NULL), NRS_EMAGIC);
+	/* What it cannot read it relays, but never signs. */
+	header(in + NRS_HEADER_LEN, &self.origin_id);
+	in[NRS_HEADER_LEN + 4] = 2;
+	assert_int_equal(ask(k, NRS_SIGN_HEADERS, in, sizeof(in), out, NULL), NRS_EVERSION);
 	assert_int_equal(ask(k, NRS_SIGN_HEADERS, in, 231, out, NULL), NRS_ETRUNC);
 	assert_int_equal(ask(k, NRS_SIGN_HEADERS, in, 0, out, NULL), NRS_ETRUNC);
 	assert_int_equal(ask(k, (enum nrs_sign_what)63, in, 10, out, NULL), NRS_ETYPE);

@@ -110,7 +110,6 @@ static const struct change changes[] = {
 	{ 0, "4e525332", NRS_EMAGIC, 0 },
 	{ 0, "4e524c31", NRS_EMAGIC, 0 },
 	{ 4, "00", NRS_EVERSION, 4 },
-	{ 4, "02", NRS_EVERSION, 4 },
 	{ 5, "02", 0, 0 },
 	{ 5, "08", 0, 0 },
 	{ 5, "09", 0, 0 }, /* a kind of a later version */
@@ -209,6 +208,52 @@ test_pae(void **state)
 		assert_memory_equal(pae, rows[i].head, strlen(rows[i].head));
 		assert_memory_equal(pae + strlen(rows[i].head), p, NRS_HEADER_LEN);
 	}
+}
+
+/* A later version: what all versions share is read, the rest is as if it were not there. */
+static void
+test_later_version(void **state)
+{
+	static const char head[] = "DSSEv1 24 noroshi/v2/record/bundle 232 ";
+	static const struct nrs_hash zero;
+	struct nrs_header h = sample(), r;
+	uint8_t p[NRS_HEADER_LEN], pae[NRS_PAE_MAX];
+
+	h.kind = NRS_KIND_BUNDLE;
+	nrs_header_encode(&h, p);
+	for (unsigned int v = 2; v < 256; v++) {
+		p[4] = (uint8_t)v;
+		assert_int_equal(nrs_header_decode(&r, p, sizeof(p), NULL), 0);
+		assert_int_equal(r.version, v);
+	}
+	/* all that it may use: flags, word, ref and UUID */
+	p[4] = 2;
+	p[7] |= 0xf0;
+	memset(p + 36, 0xaa, 4);
+	memset(p + 176, 0xaa, 56);
+	assert_int_equal(nrs_header_decode(&r, p, sizeof(p), NULL), 0);
+	assert_int_equal(r.kind, NRS_KIND_NONE);
+	assert_int_equal(r.flags, h.flags);
+	assert_int_equal(r.tlp, h.tlp);
+	assert_true(r.seq == h.seq && r.epoch == h.epoch && r.payload_len == h.payload_len);
+	assert_true(nrs_hash_eq(&r.audience, &h.audience) && nrs_hash_eq(&r.prev, &h.prev));
+	assert_true(nrs_hash_eq(&r.origin, &h.origin));
+	assert_true(nrs_hash_eq(&r.payload_commit, &h.payload_commit));
+	assert_true(r.ref_index == NRS_NONE && nrs_hash_eq(&r.ref_leaf, &zero));
+	assert_true(nrs_header_pae(p, pae) == strlen(head) + sizeof(p));
+	assert_memory_equal(pae, head, strlen(head));
+	/* and what it may not */
+	p[6] = 5;
+	assert_int_equal(nrs_header_decode(&r, p, sizeof(p), NULL), NRS_ERANGE);
+	p[6] = h.tlp;
+	p[7] = 0x0c;
+	assert_int_equal(nrs_header_decode(&r, p, sizeof(p), NULL), NRS_ERANGE);
+	p[7] = 0;
+	p[136] = 0xff;
+	assert_int_equal(nrs_header_decode(&r, p, sizeof(p), NULL), NRS_ELIMIT);
+	p[136] = 0;
+	p[0] = 'M';
+	assert_int_equal(nrs_header_decode(&r, p, sizeof(p), NULL), NRS_EMAGIC);
 }
 
 /* --- signature blocks --- */
@@ -512,6 +557,7 @@ main(void)
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_pae),
+		cmocka_unit_test(test_later_version),
 		cmocka_unit_test(test_sigs_form),
 		cmocka_unit_test(test_sigs_verify),
 		cmocka_unit_test(test_every_bit),
