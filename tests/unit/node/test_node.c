@@ -229,6 +229,44 @@ test_older_state(void **state)
 	tnode_free(t);
 }
 
+/*
+ * A checkpoint is shown once it is signed; when the power fails before its frame
+ * is durable, the next start makes the same one again, or does not start.
+ */
+static void
+test_lost_checkpoint(void **state)
+{
+	for (unsigned int seed = 1; seed < 20; seed++) {
+		struct tnode *t = start(100 + seed);
+		uint8_t note[NRS_NOTE_MAX];
+		struct tsubmit a;
+		uint64_t size;
+		size_t len;
+
+		size = t->n->own->shown.size;
+		tnode_submit(t, &a, "iwwn", 0, 1, NRS_TLP_GREEN);
+		for (unsigned int i = 0; t->n->own->shown.size == size; i++) {
+			assert_true(i < 1000);
+			(void)tnode_step(t);
+		}
+		assert_true(nrs_journal_pending(t->n->journal) > 0);
+		size = t->n->own->shown.size;
+		len = t->n->own->shown_len;
+		assert_true(len > 0 && len <= sizeof(note));
+		memcpy(note, t->n->own->shown_note, len);
+		tnode_crash(t, MEMENV_LOSE, seed);
+		t->sign_run_rc = NRS_EFORK; /* it remembers another root */
+		assert_int_equal(tnode_open(t, false), NRS_EFORK);
+		t->sign_run_rc = 0;
+		assert_int_equal(tnode_open(t, false), 0);
+		assert_int_equal(t->n->own->shown.size, size);
+		assert_int_equal(t->n->own->shown_len, len);
+		assert_memory_equal(t->n->own->shown_note, note, len);
+		tnode_run(t);
+		tnode_free(t);
+	}
+}
+
 /* While the first is with the keeper the second waits; when it fails, the second goes. */
 static void
 test_keeper(void **state)
@@ -871,6 +909,7 @@ main(void)
 		cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_idempotent),
 		cmocka_unit_test(test_older_state),
+		cmocka_unit_test(test_lost_checkpoint),
 		cmocka_unit_test(test_keeper),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_clearance),

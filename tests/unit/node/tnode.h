@@ -26,9 +26,10 @@ struct tnode {
 	uint64_t segment_bytes;
 	/* the keeper */
 	struct nrs_sign *signs, **signs_last;
-	int sign_rc;	/* what it answers to requests for headers */
-	bool sign_hold; /* it does not answer */
-	bool sign_flip; /* one bit of what it answers is wrong */
+	int sign_rc;	 /* what it answers to requests for headers */
+	int sign_run_rc; /* what it answers while the node is opened */
+	bool sign_hold;	 /* it does not answer */
+	bool sign_flip;	 /* one bit of what it answers is wrong */
 	uint64_t signed_size;
 	unsigned int nlog; /* lines for the operator at level error */
 	/* the cache of keys */
