@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/clearance.h"
 #include "stix/scan.h"
 
 #define LEAF_TIME   (30 * SECOND)
@@ -318,6 +319,9 @@ gap_allowed(struct node *n, const struct chain *c, const struct nrs_header *h)
 	uint32_t e;
 
 	if (c->type != AUD_COMMUNITY)
+		return false;
+	/* What is missing may be what was damaged in the file: another file has it. */
+	if (c->fetch->session->import != NULL && carry_doubtful(c->fetch->session->import))
 		return false;
 	cm = community_find(n, &c->id);
 	e = a != NULL && a->next > 0 ? a->epoch : 0;
@@ -779,6 +783,16 @@ ingest_chain_run(struct node *n, struct chain *c)
 	apply_ready(n, c);
 }
 
+/* A relay could hide what it likes, and a carrier; but not what is not taken here in any case. */
+static bool
+may_hide(const struct fetch *f, const struct nrs_header *h)
+{
+	if (f->session->import != NULL)
+		return f->origin->peer != NULL &&
+		    !nrs_tlp_within(h->tlp, f->origin->peer->ceiling);
+	return f->session->peer->origin == f->origin;
+}
+
 /* --- entry --------------------------------------------------------------------------- */
 
 void
@@ -808,8 +822,7 @@ ingest_record(struct fetch *f, uint8_t *p, size_t len, uint64_t cost)
 		rc = NRS_EORIGIN;
 	if (rc == 0 && !nrs_hash_eq(&r->h.audience, &f->chain->id))
 		rc = NRS_ECHAIN;
-	/* A relay could hide what it likes. */
-	if (rc == 0 && header_only(r) && f->session->peer->origin != f->origin)
+	if (rc == 0 && header_only(r) && !may_hide(f, &r->h))
 		rc = NRS_EPERM;
 	if (rc != 0) {
 		refuse(r, rc);

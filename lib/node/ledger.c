@@ -133,6 +133,33 @@ node_when_durable(struct node *n, struct node_wait *w)
 	n->durable->wanted = true;
 }
 
+static bool
+wait_remove(struct node_waits *l, struct node_wait *w)
+{
+	struct node_wait *x;
+
+	TAILQ_FOREACH(x, l, link) {
+		if (x != w)
+			continue;
+		TAILQ_REMOVE(l, w, link);
+		return true;
+	}
+	return false;
+}
+
+void
+node_wait_cancel(struct node *n, struct node_wait *w)
+{
+	struct mark *m;
+
+	if (n->durable == NULL || wait_remove(&n->durable->waits, w))
+		return;
+	TAILQ_FOREACH(m, &n->durable->marks, link) {
+		if (wait_remove(&m->waits, w))
+			return;
+	}
+}
+
 static int
 show_checkpoint(struct origin *o)
 {

@@ -453,6 +453,7 @@ node_new(struct nrs_env *env, const struct node_config *cfg, struct node **ret)
 	TAILQ_INIT(&n->readers);
 	TAILQ_INIT(&n->idle_readers);
 	TAILQ_INIT(&n->woken_readers);
+	LIST_INIT(&n->carries);
 	n->next_event = 1;
 	n->real_time_off = cfg->real_time_off;
 	n->segment_bytes = cfg->segment_bytes > 0 ? cfg->segment_bytes : NRS_SEGMENT_BYTES;
@@ -557,6 +558,7 @@ node_turn(struct node *n)
 		publish_turn(n);
 	}
 	session_turn(n);
+	carry_turn(n);
 	ledger_turn(n);
 	if (n->failed)
 		return;
@@ -591,6 +593,7 @@ node_free(struct node *n)
 		return;
 	reader_fini(n);
 	session_fini(n); /* first: what is freed says nothing to peers any more */
+	carry_fini(n);
 	while ((p = TAILQ_FIRST(&n->peers)) != NULL) {
 		TAILQ_REMOVE(&n->peers, p, link);
 		peer_free(p);

@@ -232,6 +232,72 @@ int node_export(struct node *n, const char *origin, uint64_t index, const char *
     bool proof, struct nrs_buf *b, struct node_export_info *ret,
     struct nrs_detail *d) NRS_MUST_CHECK;
 
+/* --- carrying records by file (FORMAT.md, section 11) -------------------- */
+
+/*
+ * A file for one peer: what it may have of what was stored here from event from
+ * on (0: of everything).  NRS_EUNKNOWN: no such peer; NRS_ESUSPENDED; NRS_ERANGE:
+ * there are not so many events.  To be freed before or after the node.
+ */
+struct node_carry;
+int node_carry_open(struct node *n, const char *peer, uint64_t from,
+    struct node_carry **ret, struct nrs_detail *d) NRS_MUST_CHECK;
+enum { NODE_CARRY_END = 1 };
+/* Appends to b until about max bytes, or a bounded amount of work: 0 (there is more), NODE_CARRY_END, or an error. */
+int node_carry_next(struct node_carry *c, struct nrs_buf *b, size_t max) NRS_MUST_CHECK;
+struct node_carry_info {
+	uint64_t from, to; /* events; what comes after is for the next file */
+	uint64_t leaves, records;
+	uint64_t stopped;     /* chains that another node has to give from some record on */
+	uint64_t done, total; /* how far it is */
+};
+void node_carry_info(const struct node_carry *c, struct node_carry_info *ret);
+void node_carry_free(struct node_carry *c);
+
+/*
+ * Such a file is read.  feed() takes what it can of *p, *len: 0 all of it; 1 the
+ * rest has to wait until wake(arg) is called; NRS_EFULL no space for more;
+ * NRS_EORIGIN, NRS_EUNKNOWN, NRS_ESUSPENDED the file is not for here, with d; other
+ * errors: this node takes nothing more in.  A damaged file is no error: what is
+ * behind the damage is passed over.  end() comes after the last byte: wake(arg) is
+ * called when all that was taken is durable, and only then node_import_result()
+ * tells.  One import at a time (NRS_EBUSY).
+ */
+struct node_import;
+int node_import_open(struct node *n, void (*wake)(void *arg), void *arg,
+    struct node_import **ret) NRS_MUST_CHECK;
+int node_import_feed(struct node_import *im, const uint8_t **p, size_t *len,
+    struct nrs_detail *d) NRS_MUST_CHECK;
+void node_import_end(struct node_import *im);
+void node_import_free(struct node_import *im); /* what was taken stays; accepts NULL */
+
+struct node_import_origin {
+	const char *origin; /* NULL: not known here */
+	struct nrs_hash id;
+	uint64_t leaves_new, leaves_known, records_new, records_known;
+	uint64_t refused;
+	uint64_t codes[128]; /* by wire code */
+	uint64_t held, begins; /* leaves end here, and the file's begin above; 0, 0: no gap */
+};
+struct node_import_refusal {
+	const char *origin; /* NULL: not known */
+	uint64_t index;	    /* NRS_NONE: no record */
+	int err;
+	const char *text;
+};
+struct node_import_result {
+	bool done; /* all that was taken is durable */
+	const char *source;
+	uint64_t from, to;
+	bool whole;
+	const char *damage; /* why not, and where; NULL */
+	uint64_t statements, refused;
+	unsigned int norigins, nrefusals;
+	const struct node_import_origin *origins; /* valid until the next call about the import */
+	const struct node_import_refusal *refusals; /* the first of them */
+};
+void node_import_result(struct node_import *im, struct node_import_result *ret);
+
 /* --- looking ----------------------------------------------------------- */
 
 struct node_origin_info {

@@ -222,6 +222,8 @@ struct node {
 	struct steward *steward;	   /* steward.c */
 	struct checkpointer *checkpointer; /* checkpoint.c */
 	struct ingest *ingest;		   /* ingest.c */
+	LIST_HEAD(, node_carry) carries;   /* carry_out.c: files being written */
+	struct node_import *import;	   /* carry_in.c: the file being read; NULL */
 
 	struct disclosures *disclosures; /* disclosure.c */
 
@@ -254,6 +256,8 @@ struct node_wait {
 	void *arg;
 };
 void node_when_durable(struct node *n, struct node_wait *w);
+/* It is forgotten, if it still waits. */
+void node_wait_cancel(struct node *n, struct node_wait *w);
 /* What apply functions tell the ledger. */
 void node_touch_origin(struct origin *o);
 void node_touch_audience(struct audience *a);
@@ -465,6 +469,11 @@ int ingest_init(struct node *n) NRS_MUST_CHECK;
 void ingest_fini(struct node *n);
 void ingest_turn(struct node *n); /* starts jobs for what came in */
 bool ingest_idle(const struct node *n);
+
+/* --- carry_in.c, carry_out.c: files instead of links --------------------- */
+
+void carry_turn(struct node *n);
+void carry_fini(struct node *n);
 /* Should the forming batch wait for records whose leaves it has? Asked once a turn. */
 bool ingest_hold(struct node *n);
 

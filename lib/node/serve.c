@@ -574,6 +574,50 @@ serve_on_durable(struct node *n)
 	}
 }
 
+/* --- into a file ------------------------------------------------------------------------------- */
+
+struct serving *
+serve_carry(struct session *s, struct origin *o, struct audience *a, uint64_t from)
+{
+	struct share *sh = sync_share(s, o, true);
+	struct serving *v = sh != NULL ? calloc(1, sizeof(*v)) : NULL;
+
+	if (v == NULL)
+		return NULL;
+	v->stream = 1; /* FORMAT.md, section 11 */
+	v->origin = o;
+	v->audience = a;
+	v->next = from;
+	v->credit = INT64_MAX / 2;
+	if (a == NULL && from > sh->claimed)
+		sh->claimed = from;
+	TAILQ_INSERT_TAIL(&s->servings, v, link);
+	s->nservings++;
+	return v;
+}
+
+int
+serve_carry_step(struct session *s, struct serving *v)
+{
+	size_t work = 0;
+
+	if (!ready(s, v))
+		return 1;
+	return v->audience == NULL ? serve_leaves(s, v, &work) : serve_record(s, v, &work);
+}
+
+uint64_t
+serve_carry_at(const struct serving *v)
+{
+	return v->next;
+}
+
+void
+serve_carry_end(struct session *s, struct serving *v)
+{
+	serving_free(s, v);
+}
+
 /* --- what comes from the other side ----------------------------------------------------------- */
 
 static struct serving *

@@ -261,7 +261,7 @@ session_begin(struct session *s, uint8_t type, uint8_t flags, uint16_t stream)
 {
 	size_t at;
 
-	if (s->out.len >= OUT_FLUSH)
+	if (s->out.len >= OUT_FLUSH && !s->carrier)
 		session_flush(s);
 	wire_begin(&s->out, type, flags, stream, &at);
 	return at;
@@ -301,6 +301,8 @@ session_backlog(const struct session *s)
 {
 	if (s->dead)
 		return 0;
+	if (s->carrier)
+		return s->out.len;
 	return s->out.len + s->node->env->ops->unsent(s->node->env, s->conn);
 }
 
@@ -313,7 +315,9 @@ session_refuse(struct session *s, int err, uint16_t stream, const struct nrs_has
 	size_t at;
 
 	node_count_refusal(s->node, err);
-	if (s->peer == NULL)
+	if (s->import != NULL)
+		carry_refused(s->import, err, origin, index, text);
+	if (s->peer == NULL || s->import != NULL)
 		return;
 	s->peer->info.refused_in++;
 	if (now.ns - s->refuse_at.ns >= SECOND) {

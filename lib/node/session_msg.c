@@ -283,8 +283,8 @@ session_show_communities(struct session *s)
 	p->info.ncommunities = n;
 }
 
-static int
-on_statements(struct session *s, const struct wire_frame *f)
+int
+session_statements(struct session *s, const struct wire_frame *f)
 {
 	struct nrs_detail d;
 	struct wire_list l;
@@ -377,7 +377,7 @@ static const struct {
 	[WIRE_HELLO] = { true, false, on_hello },
 	[WIRE_BYE] = { true, true, on_bye },
 	[WIRE_MANIFESTS] = { false, true, on_manifests },
-	[WIRE_STATEMENTS] = { false, true, on_statements },
+	[WIRE_STATEMENTS] = { false, true, session_statements },
 	[WIRE_COMMUNITIES] = { false, true, on_communities },
 	[WIRE_HAVE] = { false, true, on_have },
 	[WIRE_FETCH_LEAVES] = { false, true, on_fetch },

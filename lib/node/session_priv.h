@@ -47,6 +47,8 @@ struct session {
 	struct serving *long_one; /* the only one that may be in the middle of a record */
 	uint16_t next_stream;
 	bool serve_more; /* work is left */
+	bool carrier;	 /* no connection: frames go to a file, or come from one */
+	struct node_import *import; /* carrier: what comes in */
 	uint64_t held;	 /* bytes of records that came in and are not dealt with */
 };
 
@@ -85,6 +87,8 @@ void session_frame(struct session *s, const struct wire_frame *f);
 /* Statements that the other side lacks, of communities of which it is a member. */
 void session_push_statements(struct session *s);
 void session_show_communities(struct session *s);
+/* STATEMENTS came in: adopts what follows what is held. */
+int session_statements(struct session *s, const struct wire_frame *f);
 
 /* Frames to the other side: begin, encode into s->out, end. */
 size_t session_begin(struct session *s, uint8_t type, uint8_t flags, uint16_t stream);
@@ -213,6 +217,15 @@ void sync_unhold(struct fetch *f, uint64_t bytes);
 void sync_plan(struct node *n);
 void sync_credits(struct node *n); /* gives back what is owed, as far as there is room */
 
+/*
+ * For what comes from a file (carry_in.c).  The chain, if this node may be given
+ * that audience at all; unknown counts those made up, and bounds them.
+ */
+struct chain *sync_carry_chain(
+    struct origin *o, const struct nrs_hash *id, unsigned int *unknown);
+/* The fetch of leaves (c NULL) or of a chain by this session; one over a link ends. */
+struct fetch *sync_carry_fetch(struct session *s, struct origin *o, struct chain *c);
+
 /* --- ingest ------------------------------------------------------------- */
 
 void ingest_leaves(struct fetch *f, const uint8_t *p, size_t len);
@@ -230,5 +243,29 @@ void serve_credit(struct session *s, uint16_t stream, uint32_t bytes);
 void serve_canceled(struct session *s, uint16_t stream);
 void serve_session_down(struct session *s);
 void serve_session(struct session *s); /* some work; sets s->serve_more */
+/*
+ * For what goes into a file (carry_out.c): a cursor over leaves (a NULL) or a
+ * chain.  step puts a frame or a few into s->out, or passes something over: 0,
+ * 1 there is no more, NRS_ENOTFOUND another node has to give what comes next.
+ */
+struct serving *serve_carry(
+    struct session *s, struct origin *o, struct audience *a, uint64_t from);
+int serve_carry_step(struct session *s, struct serving *v) NRS_MUST_CHECK;
+uint64_t serve_carry_at(const struct serving *v);
+void serve_carry_end(struct session *s, struct serving *v);
+
+/* --- carrying by file ------------------------------------------------------ */
+
+/* A session without a connection. */
+void carry_session_init(struct session *s, struct node *n, struct peer *p);
+void carry_session_fini(struct session *s);
+/* What became of something that came from a file. */
+void carry_refused(struct node_import *im, int err, const struct nrs_hash *origin,
+    uint64_t index, const char *text);
+void carry_kept(struct node_import *im, const struct fetch *f);
+/* Was anything of this file refused? */
+bool carry_doubtful(const struct node_import *im);
+/* The node ends: what is left of an import is its owner's. */
+void carry_import_detach(struct node *n);
 
 #endif

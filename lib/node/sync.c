@@ -385,6 +385,10 @@ sync_fail(struct fetch *f, int err, bool avoid)
 	struct node *n = f->session->node;
 	struct peer *p = f->session->peer;
 
+	if (f->session->import != NULL) {
+		fetch_cancel(f); /* a file cannot be asked again */
+		return;
+	}
 	session_peer_log(p, NRS_LOG_INFO, "fetching %s of %s stopped: %s",
 	    f->chain != NULL ? "records" : "leaves", f->origin->name, nrs_strerror(err));
 	retry_later(n, fetch_retry(f), avoid ? p : NULL);
@@ -398,6 +402,10 @@ sync_wait_epoch(struct fetch *f)
 	struct node *n = f->session->node;
 	struct retry *r = fetch_retry(f);
 
+	if (f->session->import != NULL) {
+		fetch_cancel(f);
+		return;
+	}
 	r->at.ns = session_now(n).ns + EPOCH_TIME;
 	node_wake_at(n, r->at);
 	session_send_communities(f->session);
@@ -437,6 +445,8 @@ sync_progress(struct fetch *f)
 {
 	struct retry *r = fetch_retry(f);
 
+	if (f->session->import != NULL)
+		carry_kept(f->session->import, f);
 	f->progress = session_now(f->session->node);
 	r->wait_ms = 0;
 	r->stall_s = STALL_MIN;
@@ -468,6 +478,8 @@ give_credit(struct fetch *f)
 void
 sync_return(struct fetch *f, uint64_t bytes)
 {
+	if (f->session->carrier)
+		return;
 	f->owed += bytes;
 	give_credit(f);
 }
@@ -648,6 +660,9 @@ plan_one(
 	struct nrs_mono now = session_now(n);
 	struct session *s;
 
+	/* From a file: it goes on over a link when the file is done. */
+	if (cur != NULL && cur->session->carrier)
+		return;
 	if (cur == NULL && now.ns < r->at.ns) {
 		node_wake_at(n, r->at);
 		return;
@@ -702,6 +717,53 @@ want_chain(
 	if (a == NULL && ++*unknown > UNKNOWN_MAX)
 		return;
 	(void)sync_chain(o, &sa->id, type, true);
+}
+
+struct chain *
+sync_carry_chain(struct origin *o, const struct nrs_hash *id, unsigned int *unknown)
+{
+	struct share_aud sa = { .id = *id, .type = AUD_DIRECT };
+	struct audience *a = audience_find(o, id);
+	struct node *n = o->node;
+	bool community = a != NULL ? a->type == AUD_COMMUNITY : community_find(n, id) != NULL;
+
+	if (!wanted(n, o, id, community ? AUD_COMMUNITY : AUD_DIRECT))
+		return NULL;
+	if (sync_of(o) == NULL)
+		return NULL;
+	want_chain(n, o, &sa, unknown);
+	return sync_chain(o, id, AUD_DIRECT, false);
+}
+
+struct fetch *
+sync_carry_fetch(struct session *s, struct origin *o, struct chain *c)
+{
+	struct osync *os = sync_of(o);
+	struct fetch *f;
+
+	if (os == NULL)
+		return NULL;
+	f = c != NULL ? c->fetch : os->fetch;
+	if (f != NULL && f->session == s)
+		return f;
+	if (f != NULL)
+		fetch_cancel(f);
+	f = calloc(1, sizeof(*f));
+	if (f == NULL)
+		return NULL;
+	f->session = s;
+	f->origin = o;
+	f->chain = c;
+	f->progress = session_now(s->node);
+	nrs_buf_init(&f->part, WIRE_ITEM_MAX);
+	if (c != NULL) {
+		c->fetch = f;
+		c->fetched = true;
+	} else {
+		os->fetch = f;
+	}
+	TAILQ_INSERT_TAIL(&s->fetches, f, link);
+	return f;
 }
 
 static void

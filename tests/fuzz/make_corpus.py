@@ -211,6 +211,25 @@ def prooffiles():
     put("prooffile", "raw", b"\xffNRP1\x01\0\0\0" + lstr(b"jp.cert.example") + b"\0\0\0\0\0\x20c2sp.org/tlog-proof@v1\nindex 1\n\n")
 
 
+def carriers():
+    def frame(typ, body, stream=1):
+        return struct.pack(">IBBH", len(body), typ, 0, stream) + body
+    head = b"NRC1\x01\0\0\0" + lstr(b"jp.cert.example") + lstr(b"sg.cert.example") + struct.pack(">QQQ", 1, 7, 1763822460000)
+    body = frame(4, b"\0\0\0\0", 0) + frame(11, b"x" * 80) + frame(12, b"y" * 256)
+
+    def end(data, frames, leaves=1, records=1):
+        return frame(0, struct.pack(">QQQ", leaves, records, frames) + bytes(32) + hashlib.sha256(data).digest(), 0)
+    put("carrier", "empty", b"\0" + head + end(head, 0))
+    put("carrier", "three", b"\0" + head + body + end(head + body, 3))
+    put("carrier", "cut", b"\0" + head + body)
+    put("carrier", "changed", b"\0" + head + body + end(body, 3))
+    put("carrier", "count", b"\0" + head + body + end(head + body, 4))
+    put("carrier", "trailing", b"\0" + head + end(head, 0) + b"\0")
+    put("carrier", "other_type", b"\0" + head + frame(1, b"hello", 0) + end(head + frame(1, b"hello", 0), 1))
+    put("carrier", "too_long", b"\0" + head + b"\xff\xff\xff\xff\x0c\0\0\1abc")
+    put("carrier", "made", b"\1\1\2" + b"\0\4abcd\1\2ef\2\0\3\1g")
+
+
 def texts():
     for name, s in (("b64", "AAECAwQFBgc="), ("hex", "00ff10AB"), ("uuid", "b2dd6043-20c9-42e7-a59e-6b5e384debf3"),
                     ("fingerprint", "ABCD-EFGH-IJKL-MNOP-QRST"), ("fingerprint_typed", "abcd efgh ijkl mnop qrst"),
@@ -379,6 +398,7 @@ def main():
     invites()
     proofs()
     prooffiles()
+    carriers()
     texts()
     values()
     journals()
