@@ -485,7 +485,7 @@ audience_apply_record(struct audience *a, const struct nrs_header *h,
 
 	if (h->seq < a->next)
 		return NRS_EORDER;
-	err = nrs_header_link(header, &link);
+	err = nrs_header_link_with(o->node->dg, header, &link);
 	if (err == 0)
 		err = origin_set_pos(o, index, pos);
 	if (err == 0 && !(o->node->replaying && NRS_PLANTED(CACHE_NOT_REPLAYED)))

@@ -10,6 +10,7 @@
 #include "base/text.h"
 
 static const char magic[4] = { 'N', 'R', 'S', '1' };
+static const char link_label[] = "noroshi/v1/header";
 
 enum {
 	OFF_VERSION = 4,
@@ -184,7 +185,16 @@ nrs_header_pae(const uint8_t header[NRS_HEADER_LEN], uint8_t out[NRS_PAE_MAX])
 int
 nrs_header_link(const uint8_t header[NRS_HEADER_LEN], struct nrs_hash *ret)
 {
-	return nrs_sha256_label("noroshi/v1/header", header, NRS_HEADER_LEN, ret);
+	return nrs_sha256_label(link_label, header, NRS_HEADER_LEN, ret);
+}
+
+int
+nrs_header_link_with(
+    struct nrs_digest *dg, const uint8_t header[NRS_HEADER_LEN], struct nrs_hash *ret)
+{
+	nrs_digest_label(dg, link_label);
+	nrs_digest_add(dg, header, NRS_HEADER_LEN);
+	return nrs_digest_end(dg, ret);
 }
 
 int

@@ -71,6 +71,9 @@ size_t nrs_header_pae(const uint8_t header[NRS_HEADER_LEN], uint8_t out[NRS_PAE_
 /* Link of the audience chain: H(label header, header). */
 int nrs_header_link(
     const uint8_t header[NRS_HEADER_LEN], struct nrs_hash *ret) NRS_MUST_CHECK;
+/* The same in a context that is kept: for many. */
+int nrs_header_link_with(struct nrs_digest *dg, const uint8_t header[NRS_HEADER_LEN],
+    struct nrs_hash *ret) NRS_MUST_CHECK;
 
 int nrs_origin_id(const char *origin, size_t len, struct nrs_hash *ret) NRS_MUST_CHECK;
 

@@ -449,6 +449,9 @@ test_commitments(void **state)
 	hash_of(&b, &want);
 	assert_int_equal(nrs_header_link(p, &got), 0);
 	assert_memory_equal(&got, &want, 32);
+	memset(&got, 0, sizeof(got));
+	assert_int_equal(nrs_header_link_with(dg, p, &got), 0);
+	assert_memory_equal(&got, &want, 32);
 
 	put_label(&b, "noroshi/v1/origin");
 	nrs_buf_str(&b, "jp.cert.example");
