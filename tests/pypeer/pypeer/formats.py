@@ -188,6 +188,10 @@ class Header:
             raise Refused("reserved", "a leaf without a reference")
         if seq == 0 and prev != ZERO32:
             raise Refused("chain", "the first of a chain follows nothing")
+        # A bundle's UUID is that of its STIX id, of whatever version; all others are random.
+        if version == 1 and (uuid[8] >> 6 != 2 or not (1 <= uuid[6] >> 4 <= 8 if kind == KIND_BUNDLE else
+                                                       uuid[6] >> 4 == 4)):
+            raise Refused("range", "not a UUID of the right version")
         return Header(kind, tlp, flags, created, expires, seq, epoch, audience, prev, origin, plen, commit, uuid,
                       ref_index, ref_leaf, raw)
 
@@ -245,6 +249,8 @@ def check_signatures(header: Header, block: bytes, feed: bytes, require: list[st
         if alg != "ed25519":
             raise Refused("alg", f"{alg} is required and not known here")
         sig = next((s for a, k, s in entries if (a, k) == (ALG_ED25519, want)), None)
+        if all(a != ALG_ED25519 for a, _, _ in entries):
+            raise Refused("alg", "a required algorithm is missing")
         if sig is None:
             raise Refused("key", "not signed by the feed key in force")
         if not verify(feed, sig, header.signed_bytes()):

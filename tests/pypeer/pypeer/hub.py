@@ -37,6 +37,8 @@ class Info:
     version: int = 0
     dialed: bool = False
     acked: dict[bytes, int] = field(default_factory=dict)
+    failures: dict[tuple[bytes, bytes | None], int] = field(default_factory=dict)  # of fetches, and until when they wait
+    blocked: dict[tuple[bytes, bytes | None], float] = field(default_factory=dict)
 
 
 class Link(asyncio.Protocol):
@@ -349,7 +351,7 @@ class Hub:
                     s.tell_ack(log, audiences)
         for s in list(self.sessions.values()):
             if communities:
-                s.blocked.clear()
+                s.info.blocked.clear()
                 s.tell_communities()
                 s.tell_statements()
             if changed or communities:
@@ -368,6 +370,10 @@ class Hub:
         """Each log and audience is fetched from one: its origin when connected, else somebody who is ahead."""
         for log in self.node.logs.values():
             if log is self.node.own:
+                continue
+            if log.frozen:
+                for s in self.sessions.values():
+                    s.abandon(log)
                 continue
             first = self.sessions.get(log.name)
             order = [first] if first else []

@@ -22,6 +22,7 @@ from .tlog import Tree, verify_consistency
 COMMUNITY, DIRECT = 0, 1
 OPENED = 0
 MAX_PENDING_COMMUNITIES = 64
+BAD_PROOFS = 3
 
 
 def now_ms() -> int:
@@ -70,6 +71,7 @@ class Log:
     frozen: bool = False
     opened: int = 0
     refused: int = 0
+    bad_proofs: int = 0  # that the origin itself sent
     source: str | None = None
 
     def manifest_at(self, index: int) -> N.Manifest:
@@ -174,17 +176,24 @@ class Node:
         for cls, data in entries:
             at = len(log.tree)
             if cls == 1 and data.startswith(b"noroshi/v1/manifest\n"):
-                m = N.parse_manifest(data)
                 if at == 0:
-                    if m.text != log.manifests[0][1].text:
+                    if N.parse_manifest(data).text != log.manifests[0][1].text:
                         raise Refused("fork", "entry 0 is not the manifest that was accepted")
                 else:
-                    N.follows(m, log.manifests[-1][1])
-                    log.manifests.append((at, m))
+                    self._renew(log, at, data)
             elif at == 0:
                 raise Refused("origin", "entry 0 is not a manifest")
             log.entries.append((cls, data))
             log.tree.append(F.leaf_hash(self._entry_bytes((cls, data))))
+
+    def _renew(self, log: Log, at: int, data: bytes) -> None:
+        """A manifest that does not follow has no effect: it is a leaf like any other."""
+        try:
+            m = N.parse_manifest(data)
+            N.follows(m, log.manifests[-1][1])
+            log.manifests.append((at, m))
+        except Refused:
+            pass
 
     def _cut(self, log: Log, size: int) -> None:
         log.tree.truncate(size)
@@ -195,9 +204,10 @@ class Node:
         cp, signed = N.parse_checkpoint(raw)
         if cp.origin != log.name:
             raise Refused("origin", "a checkpoint of another origin")
-        key = log.manifest_at(max(cp.size - 1, 0)).log
-        if not signed.signed_by(log.name + "/log", key):
-            raise Refused("signature", "the checkpoint is not signed by the log key in force")
+        key, name = log.manifest_at(max(cp.size - 1, 0)).log, log.name + "/log"
+        if not signed.signed_by(name, key):
+            raise Refused("signature" if signed.names(name, key) else "key",
+                          "the checkpoint is not signed by the log key in force")
         return cp
 
     def take_leaves(self, v: wire.Leaves, source: str) -> None:
@@ -220,8 +230,10 @@ class Node:
                 self._freeze(log, v.checkpoint, f"two roots of size {cp.size}")
                 raise Refused("fork", "another root of a size already held")
             if not verify_consistency(size, cp.size, log.tree.root(), cp.root, v.proof):
-                if log.name == source:  # it signed and sent both; of a relay it proves nothing
+                log.bad_proofs += log.name == source  # of a relay it proves nothing
+                if log.bad_proofs >= BAD_PROOFS:
                     self._freeze(log, v.checkpoint, f"leaves of {size} do not lead to the checkpoint of {cp.size}")
+                    raise Refused("fork", "no proof from what is held to the checkpoint, again and again")
                 raise Refused("proof", "leaves, proof and checkpoint do not fit")
         except Refused:
             self._cut(log, first)
@@ -262,7 +274,10 @@ class Node:
             raise Refused("perm", "a header alone, and not from its origin")
         payload = b""
         if not head_only:
-            payload = wire.expand(item, h.payload_len)
+            try:
+                payload = wire.expand(item, h.payload_len)
+            except Refused as e:
+                raise Refused("commitment", e.why) from None
             if F.payload_commit(item.salt, payload) != h.payload_commit:
                 raise Refused("commitment", "the payload is not the one that was signed")
         if h.seq < chain.next_seq:
@@ -273,20 +288,20 @@ class Node:
                 raise Refused("fork", "two records with one sequence number")
             return False
         gap = h.seq != chain.next_seq
-        if not gap and h.prev != chain.link:
-            raise Refused("chain", "the record does not follow the one before")
         community = self.communities.get(chain.id)
         if chain.kind == COMMUNITY and community and h.epoch >= len(community.statements):
             raise Refused("epoch", f"epoch {h.epoch} is not known here")
+        if not gap and h.prev != chain.link:
+            raise Refused("chain", "the record does not follow the one before")
+        if gap and not self._gap_allowed(chain, community, h):
+            raise Refused("chain", f"sequence number {h.seq} where {chain.next_seq} is due")
         objects, code = 0, OPENED
         direct = chain.direct
         try:
             if h.seq >= item.index or item.index <= chain.last_index or h.epoch < chain.last_epoch:
-                raise Refused("chain", "index, sequence number or epoch go back")
+                raise Refused("order", "index, sequence number or epoch go back")
             if gap and h.seq - max(chain.next_seq - 1, 0) > item.index - max(chain.last_index, 0):
-                raise Refused("chain", "more records than the log has room for")
-            if gap and not self._gap_allowed(chain, community, h):
-                raise Refused("chain", f"sequence number {h.seq} where {chain.next_seq} is due")
+                raise Refused("order", "more records than the log has room for")
             if chain.kind == DIRECT and h.seq == 0 and not head_only:
                 direct = self._check_list(log, h, payload)
             self._check_audience(log, chain, community, direct, h)
@@ -362,7 +377,7 @@ class Node:
         if not community.member_at(self.name, h.epoch):
             raise Refused("member", f"not a member at epoch {h.epoch}")
         if bool(h.flags & F.FLAG_EXERCISE) != community.last.exercise:
-            raise Refused("perm", "exercise and earnest do not mix")
+            raise Refused("marking", "exercise and earnest do not mix")
 
     def _check_bundle(self, h: F.Header, payload: bytes) -> stix.Bundle:
         bundle = stix.parse(payload)

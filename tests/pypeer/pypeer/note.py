@@ -53,6 +53,11 @@ class Note:
         return any(n == name and i == want and len(s) == 64 and verify(public, s, self.text)
                    for n, i, s in self.signatures)
 
+    def names(self, name: str, public: bytes) -> bool:
+        """A line of this key is there, whether it verifies or not."""
+        want = note_key_id(name, 1, public)
+        return any(n == name and i == want for n, i, _ in self.signatures)
+
     def cosigned_by(self, name: str, public: bytes) -> int | None:
         """The time of a valid cosignature (C2SP tlog-cosignature), or None."""
         want = note_key_id(name, 4, public)

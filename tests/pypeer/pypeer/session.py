@@ -1,6 +1,7 @@
 """A session with one peer (PROTOCOL.md sections 2-5): no sockets here, bytes in and bytes out."""
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 WINDOW = 4 << 20
 RETURN = 1 << 20  # credit is given back in portions of this
 CLOCK_ALARM_MS = 600_000
-LATER = 5.0  # seconds until a fetch that failed is tried again
+LONGEST = 60.0  # seconds at most until a fetch that failed is tried again
 
 
 @dataclass
@@ -53,7 +54,6 @@ class Session:
         self.fetches: dict[int, Fetch] = {}
         self.serves: dict[int, Serve] = {}
         self.have: dict[bytes, wire.Have] = {}
-        self.blocked: dict[tuple[bytes, bytes | None], float] = {}
         self.next_stream = 1 if dialed else 2
         self.leaves_sent: dict[bytes, int] = {}  # sizes the peer has, or will have when it read what we wrote
         self.told: dict[bytes, tuple] = {}  # the last HAVE of each origin
@@ -139,9 +139,9 @@ class Session:
         if self.state == "up":
             self.tell_communities()
             self.tell_have()
-            log = self.node.logs.get(F.origin_id(self.peer))
-            if log:
-                self.tell_ack(log, set(log.chains))
+            for log in self.node.logs.values():
+                if log is not self.node.own:
+                    self.tell_ack(log, set(log.chains))
 
     def on_bye(self, stream: int, body: bytes, flags: int) -> None:
         r = wire.Reader(body)
@@ -238,8 +238,6 @@ class Session:
             if h.origin in self.node.logs:
                 self.have[h.origin] = h
                 self.leaves_sent[h.origin] = max(self.leaves_sent.get(h.origin, 0), h.size)
-                for key in [k for k in self.blocked if k[0] == h.origin]:
-                    del self.blocked[key]
         self.hub.kick()
 
     def tell_ack(self, log: Log, audiences: set[bytes]) -> None:
@@ -265,7 +263,7 @@ class Session:
         return any(f.log is log and (f.chain.id if f.chain else None) == audience for f in self.fetches.values())
 
     def may_fetch(self, log: Log, audience: bytes | None) -> bool:
-        return self.blocked.get((log.id, audience), 0) < time.monotonic()
+        return self.info.blocked.get((log.id, audience), 0) < time.monotonic()
 
     def fetch(self, log: Log, chain: Chain | None) -> None:
         while self.next_stream in self.fetches:
@@ -283,13 +281,25 @@ class Session:
             if f.log is log and (f.chain.id if f.chain else None) == audience:
                 self.drop(s)
 
-    def drop(self, stream: int, wait: float = 0.0) -> None:
-        """Ends a fetch of ours; it may be tried again after a while."""
+    def abandon(self, log: Log) -> None:
+        """Nothing more of a frozen origin."""
+        for s, f in list(self.fetches.items()):
+            if f.log is log:
+                self.drop(s)
+
+    def drop(self, stream: int, failed: bool = False) -> None:
+        """Ends a fetch of ours."""
         f = self.fetches.pop(stream, None)
         if f:
             self.send(wire.CANCEL, stream, b"")
-            if wait:
-                self.blocked[f.log.id, f.chain.id if f.chain else None] = time.monotonic() + wait
+            if failed:
+                self.failed(f)
+
+    def failed(self, f: Fetch) -> None:
+        """It is tried again later, and later each time until something is taken."""
+        key = f.log.id, f.chain.id if f.chain else None
+        n = self.info.failures[key] = self.info.failures.get(key, 0) + 1
+        self.info.blocked[key] = time.monotonic() + random.uniform(0, min(LONGEST, 2.0 ** min(n - 1, 6)))
 
     def charge(self, stream: int, size: int, more: bool) -> Fetch | None:
         f = self.fetches.get(stream)
@@ -297,7 +307,7 @@ class Session:
             return None  # cancelled, and still on its way
         if f.credit <= 0:
             self.refuse("quota", "more than there was credit for", stream, f.log.id)
-            self.drop(stream, LATER)
+            self.drop(stream, True)
             return None
         f.credit -= size
         if more:
@@ -321,9 +331,10 @@ class Session:
             self.node.take_leaves(v, self.peer)
         except Refused as e:
             self.refuse(e.code, e.why, stream, f.log.id)
-            self.drop(stream, LATER)
+            self.drop(stream, True)
             self.hub.kick()
             return
+        self.info.failures.pop((f.log.id, None), None)
         self.give(stream, f, len(body))
         self.hub.durable_for(f.log, self)
 
@@ -334,7 +345,7 @@ class Session:
         if f.parts:
             f.parts = []
             self.refuse("state", "a record inside another", stream, f.log.id)
-            return self.drop(stream, LATER)
+            return self.drop(stream, True)
         self.part(stream, f, body, flags)
 
     def on_data(self, stream: int, body: bytes, flags: int) -> None:
@@ -343,7 +354,7 @@ class Session:
             return
         if not f.parts:
             self.refuse("state", "DATA without a record", stream, f.log.id)
-            return self.drop(stream, LATER)
+            return self.drop(stream, True)
         self.part(stream, f, body, flags)
 
     def part(self, stream: int, f: Fetch, body: bytes, flags: int) -> None:
@@ -351,7 +362,7 @@ class Session:
         if sum(map(len, f.parts)) > wire.MAX_ITEM:
             f.parts = []
             self.refuse("limit", "an item of more than 17 MiB", stream, f.log.id)
-            return self.drop(stream, LATER)
+            return self.drop(stream, True)
         if flags & wire.MORE:
             return
         whole, f.parts = b"".join(f.parts), []
@@ -374,11 +385,13 @@ class Session:
         except Refused as e:
             self.node.refusals[e.code] += 1
             self.refuse(e.code, e.why, stream, f.log.id, index, seq)
-            self.drop(stream, LATER)
+            self.drop(stream, True)
             if e.code == "epoch":
+                self.info.blocked[f.log.id, chain.id] = float("inf")  # until a statement comes
                 self.tell_communities()
             self.hub.kick()
             return
+        self.info.failures.pop((f.log.id, chain.id), None)
         self.give(stream, f, last)
         self.hub.durable_for(f.log, self)
 
@@ -432,7 +445,7 @@ class Session:
         if self.serves.pop(stream, None) is None:
             f = self.fetches.pop(stream, None)
             if f:
-                self.blocked[f.log.id, f.chain.id if f.chain else None] = time.monotonic() + LATER
+                self.failed(f)
                 self.hub.kick()
 
     def pump(self) -> bool:

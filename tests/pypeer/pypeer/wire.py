@@ -228,8 +228,10 @@ def parse_record(body: bytes) -> Item:
         raise Refused("range", "a length in RECORD is out of range")
     item = Item(index, flags, r.take(232), r.take(sigs_len), r.take(32), r.take(data_len))
     rest = r.take(len(body) - r.at)
-    if len(body) % 256 or len(rest) > 255 or any(rest):
+    if len(body) % 256 or any(rest):
         raise Refused("reserved", "RECORD is not padded with zeros to the next 256 bytes")
+    if len(rest) > 255:
+        raise Refused("trailing", "more padding than to the next 256 bytes")
     if flags & HEADER_ONLY and (data_len or any(item.salt)):
         raise Refused("reserved", "a header without payload has neither data nor salt")
     parse_block(item.block)
