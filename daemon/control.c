@@ -534,65 +534,86 @@ run(struct ctl_req *r)
 	app_touch(app);
 }
 
+/* Says what is wrong; false. */
+static bool
+ask_refused(struct ctl_ask *a, const char *code, const char *what, const char *next)
+{
+	a->code = code;
+	a->what = what;
+	a->next = next;
+	return false;
+}
+
+bool
+ctl_ask_parse(struct ctl_ask *ret, const uint8_t *p, size_t len)
+{
+	const char *name, *nearest = NULL, *bad;
+	json_error_t je;
+	json_t *j;
+
+	memset(ret, 0, sizeof(*ret));
+	j = json_loadb((const char *)p, len, JSON_REJECT_DUPLICATES, &je);
+	if (!json_is_object(j)) {
+		snprintf(ret->why, sizeof(ret->why), "%s",
+		    j == NULL ? je.text : "it is not an object");
+		json_decref(j);
+		return ask_refused(ret, "syntax", "the request is malformed",
+		    "send one JSON object: docs/CONTROL.md");
+	}
+	ret->args = j;
+	ret->attach = json_is_true(json_object_get(j, "attach"));
+	if (json_integer_value(json_object_get(j, "v")) != 1) {
+		snprintf(ret->why, sizeof(ret->why),
+		    "this daemon speaks version 1 of the control protocol");
+		return ask_refused(ret, "version", "the request is of another version",
+		    "use the noroshi of this version");
+	}
+	name = json_string_value(json_object_get(j, "cmd"));
+	ret->cmd = name != NULL ? find_cmd(name, &nearest) : NULL;
+	if (ret->cmd == NULL) {
+		snprintf(ret->why, sizeof(ret->why), "there is no command \"%.60s\"%s%s%s",
+		    name != NULL ? name : "", nearest != NULL ? "; did you mean \"" : "",
+		    nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
+		return ask_refused(
+		    ret, "unknown", "unknown command", "see docs/CONTROL.md");
+	}
+	bad = check_members(ret->cmd, j, ret->why, sizeof(ret->why));
+	if (bad == NULL && ret->attach == ret->cmd->attach)
+		return true;
+	if (bad == NULL)
+		snprintf(ret->why, sizeof(ret->why), "%s",
+		    ret->attach ? "nothing may be attached to this command"
+				: "an attachment is missing");
+	return ask_refused(
+	    ret, "syntax", "the request is not as it should be", "see docs/CONTROL.md");
+}
+
 static void
 take_json(struct ctl_conn *c, const uint8_t *p, size_t len)
 {
-	json_error_t je;
-	json_t *j;
-	const char *name, *nearest, *bad;
-	const struct ctl_cmd *cmd;
+	struct ctl_ask a;
 	struct ctl_req *r;
-	char why[256];
-	bool attach;
+	bool ok = ctl_ask_parse(&a, p, len);
 
-	j = json_loadb((const char *)p, len, JSON_REJECT_DUPLICATES, &je);
-	if (!json_is_object(j)) {
-		snprintf(
-		    why, sizeof(why), "%s", j == NULL ? je.text : "it is not an object");
-		json_decref(j);
-		refuse(c, "syntax", "the request is malformed", why,
-		    "send one JSON object: docs/CONTROL.md", EX_USAGE);
+	if (a.args == NULL) {
+		refuse(c, a.code, a.what, a.why, a.next, EX_USAGE);
 		return;
 	}
-	if ((r = req_new(c, j)) == NULL) {
-		json_decref(j);
+	if ((r = req_new(c, a.args)) == NULL) {
+		json_decref(a.args);
 		conn_end(c);
 		return;
 	}
 	c->req = r;
-	name = ctl_str(r, "cmd");
-	attach = ctl_bool(r, "attach");
-	if (json_integer_value(json_object_get(j, "v")) != 1) {
-		ctl_fail(r, "version", "the request is of another version",
-		    "this daemon speaks version 1 of the control protocol",
-		    "use the noroshi of this version", EX_USAGE);
+	r->cmd = a.cmd;
+	if (!ok) {
+		ctl_fail(r, a.code, a.what, a.why, a.next, EX_USAGE);
+		/* The B that would follow belongs to nothing. */
+		c->ending = c->ending || a.attach;
 		return;
 	}
-	cmd = name != NULL ? find_cmd(name, &nearest) : NULL;
-	if (cmd == NULL) {
-		snprintf(why, sizeof(why), "there is no command \"%.60s\"%s%s%s",
-		    name != NULL ? name : "",
-		    name != NULL && nearest != NULL ? "; did you mean \"" : "",
-		    name != NULL && nearest != NULL ? nearest : "",
-		    name != NULL && nearest != NULL ? "\"?" : "");
-		ctl_fail(
-		    r, "unknown", "unknown command", why, "see docs/CONTROL.md", EX_USAGE);
-		c->ending = attach; /* the B that would follow belongs to nothing */
-		return;
-	}
-	r->cmd = cmd;
-	if ((bad = check_members(cmd, j, why, sizeof(why))) != NULL ||
-	    attach != cmd->attach) {
-		ctl_fail(r, "syntax", "the request is not as it should be",
-		    bad != NULL	 ? bad
-			: attach ? "nothing may be attached to this command"
-				 : "an attachment is missing",
-		    "see docs/CONTROL.md", EX_USAGE);
-		c->ending = c->ending || attach;
-		return;
-	}
-	if (!attach || r->role < cmd->role) {
-		c->ending = attach; /* refused before the B is read */
+	if (!a.attach || r->role < a.cmd->role) {
+		c->ending = a.attach; /* refused before the B is read */
 		run(r);
 		return;
 	}

@@ -49,6 +49,17 @@ struct ctl_cmd {
 	void (*run)(struct ctl_req *r);
 	const char *help;
 };
+/* What the J of a request asks for. */
+struct ctl_ask {
+	json_t *args; /* the caller's, also of a refused one; NULL: no object */
+	const struct ctl_cmd *cmd;
+	bool attach;
+	/* refused: */
+	const char *code, *what, *next;
+	char why[256];
+};
+/* Everything that can be said of it without knowing who asks. False: refused. */
+bool ctl_ask_parse(struct ctl_ask *ret, const uint8_t *p, size_t len);
 extern const struct ctl_cmd ctl_cmds[];
 extern const unsigned int ctl_ncmds;
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern unsigned int fuzz_cut_step; /* fuzz_main.c: 1 unless a target has its own */
+
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t len);
 
 /* A property that every input must have. */

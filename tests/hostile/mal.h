@@ -128,6 +128,7 @@ bool peer_up(struct conn *c, struct mal *m, int ms);
 void peer_serve(struct conn *c);
 /* Serves until all that was published is acknowledged. */
 bool peer_settle(struct conn *c, int ms);
+bool peer_settle_quota(struct conn *c, int ms); /* or REFUSE(QUOTA) */
 bool peer_settled(const struct conn *c);
 bool peer_ping(struct conn *c, int ms);
 

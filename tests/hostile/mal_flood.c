@@ -39,7 +39,7 @@ case_leaves(struct mal *m, uint64_t n, int ms)
 	up(&c, m);
 	for (uint64_t i = 0; i < n; i++)
 		mal_leaf(m);
-	(void)peer_settle(&c, ms);
+	(void)peer_settle_quota(&c, ms);
 	say("leaves", &c, n, now_ms() - start, true);
 	conn_close(&c);
 }
@@ -53,7 +53,7 @@ case_records(struct mal *m, uint64_t n, size_t filler, int ms)
 	up(&c, m);
 	for (uint64_t i = 0; i < n; i++)
 		mal_record(m, &m->aud[0], filler);
-	(void)peer_settle(&c, ms);
+	(void)peer_settle_quota(&c, ms);
 	say("records", &c, n, now_ms() - start, true);
 	conn_close(&c);
 }

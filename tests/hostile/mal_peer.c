@@ -282,8 +282,8 @@ peer_settled(const struct conn *c)
 	return true;
 }
 
-bool
-peer_settle(struct conn *c, int ms)
+static bool
+settle(struct conn *c, int ms, bool again)
 {
 	uint64_t end = now_ms() + (uint64_t)ms;
 
@@ -291,8 +291,23 @@ peer_settle(struct conn *c, int ms)
 	while (!c->dead && !peer_settled(c) && now_ms() < end) {
 		peer_serve(c);
 		conn_pump(c, 5);
+		/* Beyond a quota nothing more is taken, however long it lasts. */
+		if (c->refuse_code == nrs_err_wire(NRS_EQUOTA) && !again)
+			break;
 	}
 	return peer_settled(c);
+}
+
+bool
+peer_settle(struct conn *c, int ms)
+{
+	return settle(c, ms, true);
+}
+
+bool
+peer_settle_quota(struct conn *c, int ms)
+{
+	return settle(c, ms, false);
 }
 
 bool

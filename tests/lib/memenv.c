@@ -572,6 +572,58 @@ handles_close(struct memenv *e)
 		env_file_close(&e->env, e->handles->id);
 }
 
+static void *
+copy(const void *p, size_t len)
+{
+	void *q = len > 0 ? need(malloc(len)) : NULL;
+
+	if (len > 0)
+		memcpy(q, p, len);
+	return q;
+}
+
+static struct memenv_file *
+file_copy(struct memenv *e, const struct memenv_file *f)
+{
+	struct memenv_file *c = file_new(e), *next = c->next;
+
+	*c = *f;
+	c->next = next;
+	c->cur = copy(f->cur, f->room);
+	c->med = copy(f->med, f->room);
+	c->dirty = copy(f->dirty, f->room / MEMENV_SECTOR * sizeof(*f->dirty));
+	return c;
+}
+
+struct memenv *
+memenv_clone(const struct memenv *e)
+{
+	struct memenv *c = memenv_new(e->rng);
+	struct memenv_name *n, *m, **last = &c->names;
+
+	for (const struct memenv_file *f = e->files; f != NULL; f = f->next) {
+		struct memenv_file *g = file_copy(c, f);
+
+		/* Names by the file they stand for; the same file has few. */
+		for (n = e->names; n != NULL; n = n->next) {
+			if (n->cur != f && (n->cur != NULL || n->med != f))
+				continue;
+			m = need(calloc(1, sizeof(*m)));
+			memcpy(m->path, n->path, sizeof(m->path));
+			m->cur = n->cur == f ? g : NULL;
+			m->med = n->med == f ? g : NULL;
+			*last = m;
+			last = &m->next;
+		}
+	}
+	c->dirs = copy(e->dirs, e->ndirs * sizeof(*e->dirs));
+	c->ndirs = e->ndirs;
+	c->wall = e->wall;
+	c->mono = e->mono;
+	memcpy(c->kek, e->kek, sizeof(c->kek));
+	return c;
+}
+
 void
 memenv_free(struct memenv *e)
 {

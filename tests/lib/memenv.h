@@ -63,6 +63,8 @@ struct memenv {
 
 struct memenv *memenv_new(uint64_t seed);
 void memenv_free(struct memenv *e);
+/* The same disk and clocks once more; nothing may be open or under way. */
+struct memenv *memenv_clone(const struct memenv *e);
 
 /* One step of one waiting request, or one completion; false: nothing waits. */
 bool memenv_step(struct memenv *e);

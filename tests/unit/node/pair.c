@@ -296,7 +296,7 @@ world_open(struct world *w, unsigned int i, bool create)
 	cfg.origin = w->v[i].name;
 	cfg.manifest = w->v[i].manifest.p;
 	cfg.manifest_len = w->v[i].manifest.len;
-	cfg.segment_bytes = 4u << 20;
+	cfg.segment_bytes = w->segment_bytes != 0 ? w->segment_bytes : 4u << 20;
 	cfg.peers = peers;
 	for (unsigned int k = 0; k < w->n; k++) {
 		struct node_peer_config *p = &peers[cfg.npeers];
@@ -501,6 +501,43 @@ op_wait(struct world *w, const int *rc, const char *what)
 	for (unsigned int i = 0; *rc == 1 && i < 10; i++)
 		world_run(w, 1);
 	need(*rc == 0, what);
+}
+
+void
+world_close(struct world *w)
+{
+	for (unsigned int i = 0; i < w->n; i++) {
+		node_free(w->v[i].n);
+		w->v[i].n = NULL;
+		w->v[i].signs = NULL;
+		ends_lost(w, i);
+		memenv_crash(w->v[i].e, MEMENV_KILL, 1);
+	}
+}
+
+void
+world_clone(struct world *w, const struct world *base)
+{
+	*w = *base;
+	the_world = w;
+	memset(w->ends, 0, sizeof(w->ends));
+	w->nends = 0;
+	for (unsigned int i = 0; i < w->n; i++) {
+		w->v[i].e = memenv_clone(base->v[i].e);
+		w->v[i].e->env.ops = &w->v[i].ops;
+	}
+}
+
+void
+world_clone_free(struct world *w)
+{
+	for (unsigned int i = 0; i < w->n; i++) {
+		node_free(w->v[i].n);
+		w->v[i].n = NULL;
+		ends_lost(w, i);
+	}
+	for (unsigned int i = 0; i < w->n; i++)
+		memenv_free(w->v[i].e);
 }
 
 void

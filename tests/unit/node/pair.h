@@ -39,12 +39,20 @@ struct world {
 	struct pipe_end ends[64];
 	unsigned int nends;
 	bool cut[WORLD_NODES][WORLD_NODES]; /* no connection between these */
+	uint64_t segment_bytes;		    /* of journals opened from now on; 0: 4 MiB */
 	/* Changes bytes under way to a node; NULL: none. */
 	void (*mangle)(struct world *w, unsigned int to, uint8_t *p, size_t len);
 };
 
 void world_new(struct world *w, unsigned int n);
 void world_free(struct world *w);
+/*
+ * A world that begins where base stands, whose nodes are closed (world_close()):
+ * with its keys, and disks of its own.  It is the one in use until the next call.
+ */
+void world_close(struct world *w);
+void world_clone(struct world *w, const struct world *base);
+void world_clone_free(struct world *w);
 void world_open(struct world *w, unsigned int i, bool create);
 /* The process dies; what was not synced is lost. */
 void world_crash(struct world *w, unsigned int i);
