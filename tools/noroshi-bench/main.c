@@ -39,6 +39,7 @@ static const struct bench_scenario *const scenarios[] = {
 	&bench_tlog,
 	&bench_latency,
 	&bench_restart,
+	&bench_fanout,
 	NULL,
 };
 
