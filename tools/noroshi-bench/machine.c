@@ -1,4 +1,5 @@
 /* What machine this is, whether its directory will do, and how busy it is with others. */
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 
@@ -118,23 +119,44 @@ machine_tell(struct bench *b)
 
 /* --- weather ------------------------------------------------------------ */
 
+static double
+seconds_of(const struct timeval *tv)
+{
+	return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
+}
+
+/* Processor time of ours, and of the nodes that ended. */
+static double
+own_cpu(void)
+{
+	static const int whose[] = { RUSAGE_SELF, RUSAGE_CHILDREN };
+	struct rusage u;
+	double s = 0;
+
+	for (unsigned int i = 0; i < 2; i++)
+		if (getrusage(whose[i], &u) == 0)
+			s += seconds_of(&u.ru_utime) + seconds_of(&u.ru_stime);
+	return s;
+}
+
 static void
 look(struct weather *w)
 {
 	unsigned long long v[8] = { 0 };
+	double tick = (double)sysconf(_SC_CLK_TCK);
 	FILE *f;
 
 	memset(w, 0, sizeof(*w));
 	w->wall = bench_now();
+	w->own = own_cpu();
 	(void)getloadavg(&w->load, 1);
 	if ((f = fopen("/proc/stat", "re")) == NULL)
 		return;
+	/* user nice system idle iowait irq softirq steal */
 	if (fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2],
 		&v[3], &v[4], &v[5], &v[6], &v[7]) == 8) {
-		for (int i = 0; i < 8; i++)
-			w->total += v[i];
-		w->iowait = v[4];
-		w->steal = v[7];
+		w->busy = (double)(v[0] + v[1] + v[2] + v[5] + v[6]) / tick;
+		w->steal = (double)v[7] / tick;
 	}
 	fclose(f);
 }
@@ -148,17 +170,20 @@ weather_begin(struct weather *w)
 void
 weather_end(struct bench *b, const struct weather *w)
 {
-	double cores = (double)sysconf(_SC_NPROCESSORS_ONLN), steal = 0;
+	double all, others, steal;
 	struct weather now;
 
 	look(&now);
-	if (now.total > w->total)
-		steal =
-		    100.0 * (double)(now.steal - w->steal) / (double)(now.total - w->total);
-	if (w->load < 0.25 * cores && steal < 2)
+	all = (now.wall - w->wall) * (double)sysconf(_SC_NPROCESSORS_ONLN);
+	if (all <= 0)
+		return;
+	others = ((now.busy - w->busy) - (now.own - w->own)) / all;
+	steal = (now.steal - w->steal) / all;
+	/* Interrupts and the kernel's own threads are counted as others: some of it is ours. */
+	if (others < 0.1 && steal < 0.02)
 		return;
 	bench_note(b,
-	    "warning: others used this machine (load %.2f of %.0f when it began, %.1f %% of the "
-	    "time taken by the hypervisor): the figures are lower than this machine's",
-	    w->load, cores, steal);
+	    "warning: others took %.0f %% of the processors meanwhile, the hypervisor %.0f %% (load "
+	    "%.2f): the figures are lower than this machine's",
+	    100 * (others > 0 ? others : 0), 100 * steal, now.load);
 }

@@ -36,8 +36,8 @@ int machine_tell(struct bench *b) NRS_MUST_CHECK;
 /* How busy the machine was with others. */
 struct weather {
 	double load;
-	unsigned long long total, steal, iowait;
-	double wall;
+	double wall, busy, steal; /* seconds; of all processors together */
+	double own;		  /* of processor time: we, and nodes that ended */
 };
 void weather_begin(struct weather *w);
 /* A warning if the figures are lower than this machine's best. */

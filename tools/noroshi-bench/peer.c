@@ -256,12 +256,13 @@ on_no(struct play *y, const struct wire_frame *f)
 
 	if (f->type == WIRE_REFUSE && wire_refuse_decode(&r, f->body, f->len) == 0) {
 		y->res->refused++;
-		snprintf(
-		    y->res->why, sizeof(y->res->why), "refused (%u): %s", r.code, r.text);
+		snprintf(y->res->why, sizeof(y->res->why), "refused (%u): %.200s", r.code,
+		    r.text);
 		return 0;
 	}
 	if (f->type == WIRE_BYE && wire_bye_decode(&b, f->body, f->len) == 0)
-		snprintf(y->res->why, sizeof(y->res->why), "BYE (%u): %s", b.code, b.text);
+		snprintf(
+		    y->res->why, sizeof(y->res->why), "BYE (%u): %.200s", b.code, b.text);
 	return NRS_ECANCELED;
 }
 
