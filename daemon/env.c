@@ -5,7 +5,9 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "crypto/key.h"
 #include "daemon/app.h"
@@ -60,6 +62,101 @@ env_random(struct nrs_env *e, void *buf, size_t len)
 	}
 }
 
+/* --- signatures -------------------------------------------------------------- */
+
+/* Each thread keeps the keys that it met last ready for use. */
+#define KEYS_READY 8u
+
+struct ready_key {
+	uint8_t pub[NRS_ED25519_PUB];
+	struct nrs_verifier *v; /* NULL: the slot is free */
+};
+
+struct ready_keys {
+	struct ready_key k[KEYS_READY];
+	unsigned int next; /* to be given up */
+};
+
+static pthread_key_t ready_key;
+static pthread_once_t ready_once = PTHREAD_ONCE_INIT;
+static bool ready_ok;
+
+static void
+ready_free(void *arg)
+{
+	struct ready_keys *r = arg;
+
+	for (unsigned int i = 0; i < KEYS_READY; i++)
+		nrs_verifier_free(r->k[i].v);
+	free(r);
+}
+
+/* The thread that exits the process leaves it to this. */
+static void
+ready_exit(void)
+{
+	struct ready_keys *r = pthread_getspecific(ready_key);
+
+	(void)pthread_setspecific(ready_key, NULL);
+	if (r != NULL)
+		ready_free(r);
+}
+
+static void
+ready_init(void)
+{
+	ready_ok =
+	    pthread_key_create(&ready_key, ready_free) == 0 && atexit(ready_exit) == 0;
+}
+
+static struct ready_keys *
+ready_of_thread(void)
+{
+	struct ready_keys *r;
+
+	if (pthread_once(&ready_once, ready_init) != 0 || !ready_ok)
+		return NULL;
+	if ((r = pthread_getspecific(ready_key)) != NULL)
+		return r;
+	if ((r = calloc(1, sizeof(*r))) != NULL && pthread_setspecific(ready_key, r) != 0) {
+		free(r);
+		return NULL;
+	}
+	return r;
+}
+
+/* NULL: do without. */
+static struct nrs_verifier *
+ready_find(uint8_t alg, const uint8_t *pub)
+{
+	struct ready_keys *r = ready_of_thread();
+	struct nrs_verifier *v;
+	struct ready_key *k;
+
+	for (unsigned int i = 0; r != NULL && i < KEYS_READY; i++)
+		if (r->k[i].v != NULL && memcmp(r->k[i].pub, pub, sizeof(r->k[i].pub)) == 0)
+			return r->k[i].v;
+	if (r == NULL || nrs_verifier_new(alg, pub, NRS_ED25519_PUB, &v) != 0)
+		return NULL;
+	k = &r->k[r->next++ % KEYS_READY];
+	nrs_verifier_free(k->v);
+	memcpy(k->pub, pub, sizeof(k->pub));
+	k->v = v;
+	return v;
+}
+
+static int
+env_verify(uint8_t alg, const uint8_t *pub, size_t pub_len, const uint8_t *msg,
+    size_t msg_len, const uint8_t *sig, size_t sig_len)
+{
+	struct nrs_verifier *v = NULL;
+
+	if (alg == NRS_ALG_ED25519 && pub_len == NRS_ED25519_PUB)
+		v = ready_find(alg, pub);
+	return v != NULL ? nrs_verifier_run(v, msg, msg_len, sig, sig_len)
+			 : nrs_verify(alg, pub, pub_len, msg, msg_len, sig, sig_len);
+}
+
 static void
 env_sign(struct nrs_env *e, struct nrs_sign *s)
 {
@@ -94,7 +191,7 @@ const struct nrs_env_ops env_ops = {
 	.job_submit = jobs_submit,
 	.sign = env_sign,
 	.sign_run = env_sign_run,
-	.verify = nrs_verify,
+	.verify = env_verify,
 	.dial = net_dial,
 	.send = net_send,
 	.unsent = net_unsent,

@@ -102,29 +102,70 @@ nrs_rootkey_hash(const struct nrs_pubkey *k, struct nrs_hash *ret)
 	return labelled_hash("noroshi/v1/rootkey", k, ret);
 }
 
+struct nrs_verifier {
+	EVP_PKEY *pkey;
+	EVP_MD_CTX *ready; /* initialised once */
+	EVP_MD_CTX *ctx;   /* a copy of it for each signature */
+};
+
+int
+nrs_verifier_new(uint8_t alg, const uint8_t *pub, size_t len, struct nrs_verifier **ret)
+{
+	struct nrs_verifier *v;
+
+	*ret = NULL;
+	if (alg != NRS_ALG_ED25519 || len != NRS_ED25519_PUB)
+		return NRS_ETYPE;
+	if ((v = calloc(1, sizeof(*v))) == NULL)
+		return NRS_ENOMEM;
+	v->pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, pub, len);
+	v->ready = EVP_MD_CTX_new();
+	v->ctx = EVP_MD_CTX_new();
+	if (v->pkey != NULL && v->ready != NULL && v->ctx != NULL &&
+	    EVP_DigestVerifyInit_ex(v->ready, NULL, NULL, NULL, NULL, v->pkey, NULL) == 1) {
+		*ret = v;
+		return 0;
+	}
+	/* A stale error would confuse whoever reads the queue next: TLS. */
+	ERR_clear_error();
+	nrs_verifier_free(v);
+	return NRS_ECRYPTO;
+}
+
+void
+nrs_verifier_free(struct nrs_verifier *v)
+{
+	if (v == NULL)
+		return;
+	EVP_MD_CTX_free(v->ctx);
+	EVP_MD_CTX_free(v->ready);
+	EVP_PKEY_free(v->pkey);
+	free(v);
+}
+
+int
+nrs_verifier_run(struct nrs_verifier *v, const uint8_t *msg, size_t msg_len,
+    const uint8_t *sig, size_t sig_len)
+{
+	if (sig_len == NRS_ED25519_SIG && EVP_MD_CTX_copy_ex(v->ctx, v->ready) == 1 &&
+	    EVP_DigestVerify(v->ctx, sig, sig_len, msg_len > 0 ? msg : (const uint8_t *)"",
+		msg_len) == 1)
+		return 0;
+	ERR_clear_error();
+	return NRS_ESIG;
+}
+
 int
 nrs_verify(uint8_t alg, const uint8_t *pub, size_t pub_len, const uint8_t *msg,
     size_t msg_len, const uint8_t *sig, size_t sig_len)
 {
-	EVP_PKEY *pkey = NULL;
-	EVP_MD_CTX *ctx = NULL;
-	int rc = NRS_ESIG;
+	struct nrs_verifier *v;
+	int rc;
 
-	if (alg != NRS_ALG_ED25519 || pub_len != NRS_ED25519_PUB ||
-	    sig_len != NRS_ED25519_SIG)
+	if (nrs_verifier_new(alg, pub, pub_len, &v) != 0)
 		return NRS_ESIG;
-	pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, pub, pub_len);
-	ctx = EVP_MD_CTX_new();
-	if (pkey != NULL && ctx != NULL &&
-	    EVP_DigestVerifyInit_ex(ctx, NULL, NULL, NULL, NULL, pkey, NULL) == 1 &&
-	    EVP_DigestVerify(
-		ctx, sig, sig_len, msg_len > 0 ? msg : (const uint8_t *)"", msg_len) == 1)
-		rc = 0;
-	else
-		/* A stale error would confuse whoever reads the queue next: TLS. */
-		ERR_clear_error();
-	EVP_MD_CTX_free(ctx);
-	EVP_PKEY_free(pkey);
+	rc = nrs_verifier_run(v, msg, msg_len, sig, sig_len);
+	nrs_verifier_free(v);
 	return rc;
 }
 

