@@ -19,7 +19,8 @@ ok() { # ok NAME COMMAND...: one test
 no_key_in_git() {
 	cd "$root" || return 1
 	! git grep -lI -e '^-----BEGIN [A-Z ]*PRIVATE KEY' -- . || return 1
-	! git ls-files | grep -E '(\.key|-root\.pem|/kek)$'
+	# the wrapped seeds of a journal are no keys, and that one's kek is no secret
+	! git ls-files | grep -v '^tests/golden/v1/us/journal/' | grep -E '(\.key|-root\.pem|/kek)$'
 }
 complete() {
 	for f in manifest noroshi.conf keys/feed.pem keys/log.pem keys/witness.pem keys/tls.pem keys/kek; do

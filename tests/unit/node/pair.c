@@ -296,7 +296,7 @@ world_open(struct world *w, unsigned int i, bool create)
 	cfg.origin = w->v[i].name;
 	cfg.manifest = w->v[i].manifest.p;
 	cfg.manifest_len = w->v[i].manifest.len;
-	cfg.segment_bytes = w->segment_bytes != 0 ? w->segment_bytes : 4u << 20;
+	cfg.segment_bytes = w->segment_bytes > 0 ? w->segment_bytes : 4u << 20;
 	cfg.peers = peers;
 	for (unsigned int k = 0; k < w->n; k++) {
 		struct node_peer_config *p = &peers[cfg.npeers];
@@ -408,6 +408,8 @@ end_step(struct world *w, struct pipe_end *e)
 	if (e->in.len > 0) {
 		p = nrs_buf_take(&e->in, &len);
 		nrs_buf_init(&e->in, 256u << 20);
+		if (w->tap != NULL)
+			w->tap(w, e, p, len);
 		if (w->mangle != NULL)
 			w->mangle(w, e->node, p, len);
 		node_on_data(n, id, p, len);

@@ -39,7 +39,10 @@ struct world {
 	struct pipe_end ends[64];
 	unsigned int nends;
 	bool cut[WORLD_NODES][WORLD_NODES]; /* no connection between these */
-	uint64_t segment_bytes;		    /* of journals opened from now on; 0: 4 MiB */
+	uint64_t segment_bytes;		    /* of their journals; 0: 4 MiB */
+	/* Sees what is delivered at one end of a connection; NULL: nobody. */
+	void (*tap)(
+	    struct world *w, const struct pipe_end *e, const uint8_t *p, size_t len);
 	/* Changes bytes under way to a node; NULL: none. */
 	void (*mangle)(struct world *w, unsigned int to, uint8_t *p, size_t len);
 };

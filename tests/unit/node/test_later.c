@@ -13,25 +13,11 @@
 
 #include <cmocka.h>
 
-#include "crypto/key.h"
-#include "tests/unit/node/pair.h"
+#include "tests/unit/node/raw.h"
 
-enum { KEY_FEED = 1 }; /* as pair.c makes them */
 enum { JP, US, SG };
 
 static struct world w;
-
-/* One record of JP as a later version would make it. */
-struct later {
-	const char *name;
-	uint8_t version, kind;
-	bool wild; /* all bytes that a later version may use are set */
-	uint8_t tlp;
-	const char *payload;
-	uint64_t index;
-	uint8_t header[NRS_HEADER_LEN];
-	uint8_t sigs[NRS_SIGS1_LEN];
-};
 
 static struct origin *
 log_at(unsigned int node, unsigned int origin)
@@ -40,95 +26,7 @@ log_at(unsigned int node, unsigned int origin)
 }
 
 static void
-make_header(struct later *l, const struct audience *a, const uint8_t *salt)
-{
-	struct node *n = w.v[JP].n;
-	struct nrs_header h = { .kind = l->kind,
-		.tlp = l->tlp,
-		.flags = NRS_ONWARD_MEMBERS << NRS_FLAG_ONWARD_SHIFT,
-		.seq = a->next,
-		.prev = a->head,
-		.epoch = community_epoch(a->community),
-		.audience = a->id,
-		.origin = n->id,
-		.ref_index = NRS_NONE,
-		.payload_len = strlen(l->payload) };
-
-	h.created = n->env->ops->wall(n->env);
-	h.uuid[6] = 0x40;
-	h.uuid[8] = 0x80;
-	assert_int_equal(nrs_payload_commit(n->dg, salt, l->payload, strlen(l->payload),
-			     &h.payload_commit),
-	    0);
-	nrs_header_encode(&h, l->header);
-	l->header[4] = l->version;
-	if (l->wild) {
-		l->header[7] |= 0xf0;
-		memset(l->header + 36, 0xa5, 4);
-		memset(l->header + 176, 0x5a, 56);
-	}
-}
-
-/* Into JP's own log, as its next version would do it. */
-static void
-publish(struct later *l)
-{
-	struct node *n = w.v[JP].n;
-	struct community *c = community_find_name(n, "iwwn");
-	uint8_t pae[NRS_PAE_MAX], sig[64], salt[NRS_SALT_LEN];
-	struct nrs_jrecord r = {
-		.header = l->header, .salt = salt, .flags = NRS_JRECORD_RAW
-	};
-	struct nrs_header h;
-	struct audience *a;
-	struct nrs_hash leaf;
-	struct nrs_buf sigs;
-	uint64_t pos;
-
-	assert_int_equal(audience_add(n->own, &c->id, AUD_COMMUNITY, &a), 0);
-	memset(salt, 0x33, sizeof(salt));
-	make_header(l, a, salt);
-	assert_int_equal(nrs_seckey_sign(w.v[JP].sec[KEY_FEED], pae,
-			     nrs_header_pae(l->header, pae), sig),
-	    0);
-	nrs_buf_init(&sigs, sizeof(l->sigs));
-	nrs_sigs_encode1(&sigs, w.v[JP].pub[KEY_FEED].id, sig);
-	memcpy(l->sigs, sigs.p, sizeof(l->sigs));
-	nrs_buf_fini(&sigs);
-	l->index = r.index = n->own->put.size;
-	r.sigs = (struct nrs_str){ l->sigs, sizeof(l->sigs) };
-	r.data = (struct nrs_str){ (const uint8_t *)l->payload, strlen(l->payload) };
-	assert_int_equal(
-	    nrs_record_commit(n->dg, l->header, l->sigs, sizeof(l->sigs), &r.c), 0);
-	assert_int_equal(nrs_leaf_sealed(n->dg, &r.c, &leaf), 0);
-	assert_int_equal(nrs_header_decode(&h, l->header, sizeof(l->header), NULL), 0);
-	assert_int_equal(nrs_journal_put_record(n->journal, &r, &pos), 0);
-	assert_int_equal(origin_apply_leaf(n->own, &leaf, pos), 0);
-	assert_int_equal(audience_apply_record(a, &h, l->header, r.index, pos, false), 0);
-	node_put_done(n);
-	node_turn(n);
-}
-
-static void
-publish_control(const char *doc)
-{
-	struct node *n = w.v[JP].n;
-	uint8_t index[8];
-	struct nrs_str parts[3] = { { n->id.b, sizeof(n->id.b) }, { index, sizeof(index) },
-		{ (const uint8_t *)doc, strlen(doc) } };
-	uint64_t pos;
-
-	nrs_put_u64(index, n->own->put.size);
-	assert_int_equal(nrs_journal_put(n->journal, NRS_J_CONTROL, 0, parts, 3, &pos), 0);
-	assert_int_equal(
-	    origin_apply_control(n->own, n->own->put.size, parts[2].p, parts[2].len, pos),
-	    0);
-	node_put_done(n);
-	node_turn(n);
-}
-
-static void
-check_held(unsigned int node, const struct later *l)
+check_held(unsigned int node, const struct raw_record *l)
 {
 	struct origin *o = log_at(node, JP);
 	struct node_record rec;
@@ -173,7 +71,7 @@ start(void)
 static void
 test_relayed(void **state)
 {
-	struct later v[] = {
+	struct raw_record v[] = {
 		{ .name = "kind 200",
 		    .version = 1,
 		    .kind = 200,
@@ -206,7 +104,7 @@ test_relayed(void **state)
 
 	start();
 	for (size_t i = 0; i < n; i++)
-		publish(&v[i]);
+		raw_publish(&w, JP, &v[i]);
 	world_submit(&w, JP, 2, 10); /* the chain goes on behind them */
 	world_run(&w, 60);
 	for (unsigned int node = US; node <= SG; node++) {
@@ -232,12 +130,12 @@ test_relayed(void **state)
 static void
 test_refused(void **state)
 {
-	struct later red = {
+	struct raw_record red = {
 		.version = 2, .kind = 1, .wild = true, .tlp = NRS_TLP_RED, .payload = "x"
 	};
 
 	start();
-	publish(&red); /* no community takes RED, whatever the version */
+	raw_publish(&w, JP, &red); /* no community takes RED, whatever the version */
 	world_run(&w, 60);
 	assert_int_equal(log_at(US, JP)->opened, 0);
 	assert_int_equal(log_at(US, JP)->refused, 1);
@@ -264,7 +162,7 @@ test_control(void **state)
 	start();
 	first = log_at(JP, JP)->put.size;
 	for (size_t i = 0; i < n; i++)
-		publish_control(docs[i]);
+		raw_control(&w, JP, docs[i], strlen(docs[i]));
 	world_submit(&w, JP, 2, 10);
 	world_run(&w, 60);
 	nrs_buf_init(&buf, NRS_JFRAME_MAX + 64);
