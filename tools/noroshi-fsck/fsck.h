@@ -66,7 +66,7 @@ struct m_origin {
 	struct vec pos;			   /* u64 */
 	struct vec leaves_pos;		   /* u64, of records opened since the last STATE */
 	struct vec level[NRS_TILE_LEVELS]; /* from 1 on */
-	uint64_t opened, refused, kept;
+	uint64_t opened, refused, kept, on_checkpoint;
 	bool has_cp;
 	struct nrs_checkpoint cp;
 	struct nrs_hash cp_note;
@@ -154,8 +154,9 @@ void job_run(struct fsck *f, struct job *j, struct nrs_digest *dg, struct nrs_bu
 /* --- all of it ---------------------------------------------------------------- */
 
 struct counts {
-	uint64_t bytes, frames, batches, records, refused, opened, unopened, leaves,
-	    controls, checkpoints, events, statements, disclosures, signatures, caches;
+	uint64_t bytes, frames, batches, records, on_checkpoint, refused, opened, unopened,
+	    leaves, controls, checkpoints, events, statements, disclosures, signatures,
+	    caches;
 };
 
 struct fsck {

@@ -298,28 +298,49 @@ check_all(struct fsck *f)
 }
 
 static void
-summary_json(const struct fsck *f, double s)
+put_counts(json_t *o, const struct fsck *f)
 {
 	const struct counts *c = &f->counts;
-	json_t *j, *kinds = json_object();
+	const struct {
+		const char *name;
+		uint64_t n;
+	} rows[] = {
+		{ "faults", f->rep.total },
+		{ "consequences", f->rep.excused },
+		{ "segments", f->nsegs },
+		{ "bytes", c->bytes },
+		{ "frames", c->frames },
+		{ "batches", c->batches },
+		{ "origins", f->norigins },
+		{ "records", c->records },
+		{ "on_checkpoint", c->on_checkpoint },
+		{ "refused", c->refused },
+		{ "bodies_opened", c->opened },
+		{ "bodies_not_opened", c->unopened },
+		{ "leaves", c->leaves },
+		{ "checkpoints", c->checkpoints },
+		{ "events", c->events },
+		{ "disclosures", c->disclosures },
+		{ "signatures", c->signatures },
+		{ "caches", c->caches },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].n));
+}
+
+static void
+summary_json(const struct fsck *f, double s)
+{
+	json_t *j = json_pack("{s:{s:{} s:b s:b s:f}}", "summary", "kinds", "live", f->live,
+	    "kek", f->has_kek, "seconds", s);
+	json_t *o = json_object_get(j, "summary"), *kinds = json_object_get(o, "kinds");
 
 	for (int k = 0; k < F__MAX; k++)
 		if (f->rep.by_kind[k] > 0)
 			json_object_set_new(kinds, fault_name((enum fault_kind)k),
 			    json_integer((json_int_t)f->rep.by_kind[k]));
-	j = json_pack(
-	    "{s:{s:I s:o s:I s:b s:b s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I s:I "
-	    "s:I s:I s:I s:f}}",
-	    "summary", "faults", (json_int_t)f->rep.total, "kinds", kinds, "consequences",
-	    (json_int_t)f->rep.excused, "live", f->live, "kek", f->has_kek, "segments",
-	    (json_int_t)f->nsegs, "bytes", (json_int_t)c->bytes, "frames",
-	    (json_int_t)c->frames, "batches", (json_int_t)c->batches, "origins",
-	    (json_int_t)f->norigins, "records", (json_int_t)c->records, "refused",
-	    (json_int_t)c->refused, "bodies_opened", (json_int_t)c->opened,
-	    "bodies_not_opened", (json_int_t)c->unopened, "leaves", (json_int_t)c->leaves,
-	    "checkpoints", (json_int_t)c->checkpoints, "events", (json_int_t)c->events,
-	    "disclosures", (json_int_t)c->disclosures, "signatures",
-	    (json_int_t)c->signatures, "caches", (json_int_t)c->caches, "seconds", s);
+	put_counts(o, f);
 	json_dumpf(j, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(j);
@@ -346,8 +367,12 @@ summary(struct fsck *f)
 	    " signatures, %" PRIu64 " caches",
 	    f->norigins, c->records, c->refused, c->leaves, c->checkpoints, c->events,
 	    c->signatures, c->caches);
-	report_say(&f->rep, "%" PRIu64 " payloads opened and checked%s", c->opened,
-	    c->unopened == 0 ? "" : "");
+	if (c->on_checkpoint > 0)
+		report_say(&f->rep,
+		    "%" PRIu64
+		    " records had been accepted on their checkpoints: their signatures are checked now",
+		    c->on_checkpoint);
+	report_say(&f->rep, "%" PRIu64 " payloads opened and checked", c->opened);
 	if (c->unopened > 0)
 		report_say(&f->rep,
 		    "%" PRIu64

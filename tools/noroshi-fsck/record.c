@@ -24,7 +24,11 @@ check_signature(struct fsck *f, struct job *j)
 		report_excuse(&f->rep); /* the manifest may be what was lost */
 	else if (rc != 0)
 		report_fault(&f->rep, F_SIGNATURE, &j->at, NULL,
-		    "signature of the record: %s", nrs_strerror(rc));
+		    "signature of the record%s: %s",
+		    (j->v.flags & NRS_JRECORD_CHECKPOINT) != 0
+			? ", which was accepted on its checkpoint without it"
+			: "",
+		    nrs_strerror(rc));
 }
 
 static void

@@ -234,6 +234,10 @@ frame_record(struct fsck *f, const struct nrs_jframe *fr)
 	if ((o = take_record(f, fr, v.header, v.sigs, &at, &h)) == NULL)
 		return;
 	o->opened++;
+	if ((v.flags & NRS_JRECORD_CHECKPOINT) != 0) {
+		o->on_checkpoint++;
+		f->counts.on_checkpoint++;
+	}
 	check_audience(f, o, &at, &h);
 	if ((j = record_job(f, JOB_RECORD, o, &at, v.header, v.sigs)) == NULL)
 		return;

@@ -10,7 +10,7 @@
 
 #include "tools/noroshi-fsck/fsck.h"
 
-enum { OWN = 1, FROZEN = 2, TRUSTED = 1 };
+enum { OWN = 1, FROZEN = 2, SOME_ON_CHECKPOINT = 4, TRUSTED = 1 };
 
 struct reading {
 	struct fsck *f;
@@ -218,7 +218,7 @@ take_origin(struct reading *rd)
 	struct fsck *f = rd->f;
 	struct nrs_str name = nrs_rd_lstr(&rd->r, NRS_ORIGIN_MAX), note;
 	char text[NRS_ORIGIN_MAX + 1];
-	uint64_t opened, refused, kept;
+	uint64_t opened, refused, kept, on_checkpoint = 0;
 	struct nrs_frontier put;
 	struct m_origin *o;
 	struct nrs_hash id;
@@ -240,9 +240,13 @@ take_origin(struct reading *rd)
 	opened = nrs_rd_u64(&rd->r);
 	refused = nrs_rd_u64(&rd->r);
 	kept = nrs_rd_u64(&rd->r);
+	if ((flags & SOME_ON_CHECKPOINT) != 0 &&
+	    (on_checkpoint = nrs_rd_u64(&rd->r)) == 0 && rd->r.err == 0)
+		rd->r.err = NRS_ERANGE;
 	note = blob(&rd->r);
 	if (rd->r.err == 0 &&
-	    ((flags & ~(OWN | FROZEN)) != 0 || ((flags & OWN) != 0) != o->own))
+	    ((flags & ~(OWN | FROZEN | SOME_ON_CHECKPOINT)) != 0 ||
+		((flags & OWN) != 0) != o->own))
 		rd->r.err = NRS_ERESERVED;
 	if (rd->r.err != 0)
 		return;
@@ -252,6 +256,9 @@ take_origin(struct reading *rd)
 	differs_u64(rd, "number of records opened", opened, o->opened);
 	differs_u64(rd, "number of records refused", refused, o->refused);
 	differs_u64(rd, "number of bytes kept", kept, o->kept);
+	differs_u64(rd, "number of records accepted on checkpoints", on_checkpoint,
+	    o->on_checkpoint);
+	o->on_checkpoint = on_checkpoint;
 	o->opened = opened;
 	o->refused = refused;
 	o->kept = kept;
