@@ -207,6 +207,25 @@ int conf_peer_suspend(const struct conf *c, const char *origin, bool suspended,
 int conf_peer_remove(
     const struct conf *c, const char *origin, struct nrs_detail *d) NRS_MUST_CHECK;
 /*
+ * What the access commands write: subscribers/NAME.pem and
+ * conf.d/subscriber-NAME.conf, in the same way.  NRS_EEXISTS: there is one already.
+ */
+struct conf_subscriber_edit {
+	const char *name;
+	const char *socket; /* "" none */
+	const char *const *communities;
+	unsigned int ncommunities;
+	enum nrs_tlp tlp;
+	bool direct;
+	const uint8_t *certificate; /* PEM; NULL: none */
+	size_t certificate_len;
+};
+int conf_subscriber_write(const struct conf *c, const struct conf_subscriber_edit *s,
+    struct nrs_detail *d) NRS_MUST_CHECK;
+/* Also after a write that did not load. */
+int conf_subscriber_remove(
+    const struct conf *c, const char *name, struct nrs_detail *d) NRS_MUST_CHECK;
+/*
  * After an edit that did not load: the files of this peer as c, which is still
  * in force, has them; none when it has no such peer.
  */

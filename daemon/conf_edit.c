@@ -1,7 +1,7 @@
 /*
- * What the commands on peers change in the configuration: one file for each
- * peer in conf.d/, and its manifest in peers/.  What people wrote by hand stays
- * theirs.
+ * What the commands on peers and subscribers change in the configuration: one
+ * file for each in conf.d/, and its manifest in peers/ or its certificate in
+ * subscribers/.  What people wrote by hand stays theirs.
  */
 #include <sys/stat.h>
 
@@ -301,5 +301,124 @@ conf_peer_undo(const struct conf *c, const char *origin, struct nrs_detail *d)
 	}
 out:
 	names_fini(&n);
+	return rc;
+}
+
+/* --- subscribers -------------------------------------------------------------- */
+
+struct sub_names {
+	char *conf_dir, *pem_dir, *stanza_path; /* owned */
+	char stanza[NRS_NAME_MAX + 24];
+	char pem[NRS_NAME_MAX + 8];
+};
+
+static void
+sub_names_fini(struct sub_names *n)
+{
+	free(n->conf_dir);
+	free(n->pem_dir);
+	free(n->stanza_path);
+}
+
+static int
+sub_names_init(struct sub_names *n, const struct conf *c, const char *name)
+{
+	memset(n, 0, sizeof(*n));
+	snprintf(n->stanza, sizeof(n->stanza), "subscriber-%s.conf", name);
+	snprintf(n->pem, sizeof(n->pem), "%s.pem", name);
+	n->conf_dir = conf_path_join(c->dir, "conf.d");
+	n->pem_dir = conf_path_join(c->dir, "subscribers");
+	if (n->conf_dir != NULL)
+		n->stanza_path = conf_path_join(n->conf_dir, n->stanza);
+	if (n->conf_dir != NULL && n->pem_dir != NULL && n->stanza_path != NULL)
+		return 0;
+	sub_names_fini(n);
+	return NRS_ENOMEM;
+}
+
+static void
+put_list(struct nrs_buf *b, const char *key, const char *const *v, unsigned int n)
+{
+	nrs_buf_fmt(b, "\t%s = {", key);
+	for (unsigned int i = 0; i < n; i++) {
+		if (i > 0)
+			nrs_buf_str(b, ", ");
+		conf_quote(b, v[i]);
+	}
+	nrs_buf_str(b, "}\n");
+}
+
+static int
+put_subscriber(
+    struct nrs_buf *b, const struct sub_names *n, const struct conf_subscriber_edit *s)
+{
+	nrs_buf_str(
+	    b, "# Written by noroshi access; taken away by it as well.\nsubscriber ");
+	conf_quote(b, s->name);
+	nrs_buf_str(b, " {\n");
+	if (*s->socket != '\0') {
+		nrs_buf_str(b, "\tsocket = ");
+		conf_quote(b, s->socket);
+		nrs_buf_u8(b, '\n');
+	}
+	/* beside conf.d/, so that the tree can be moved */
+	if (s->certificate != NULL)
+		nrs_buf_fmt(b, "\tcertificate = \"../subscribers/%s\"\n", n->pem);
+	put_list(b, "communities", s->communities, s->ncommunities);
+	nrs_buf_fmt(b, "\ttlp = \"%s\"\n", nrs_tlp_name(s->tlp));
+	if (s->direct)
+		nrs_buf_str(b, "\tdirect = yes\n");
+	nrs_buf_str(b, "}\n");
+	return b->err;
+}
+
+int
+conf_subscriber_write(
+    const struct conf *c, const struct conf_subscriber_edit *s, struct nrs_detail *d)
+{
+	struct sub_names n;
+	struct nrs_buf b;
+	int rc;
+
+	if (!nrs_name_ok(s->name, strlen(s->name)))
+		return nrs_fail(d, NRS_ESYNTAX, 0,
+		    "the name of a subscriber has letters a-z, digits, - _ and .");
+	if (conf_subscriber_find(c, s->name) != NULL)
+		return nrs_fail(
+		    d, NRS_EEXISTS, 0, "there is a subscriber \"%s\" already", s->name);
+	if ((rc = sub_names_init(&n, c, s->name)) != 0)
+		return rc;
+	nrs_buf_init(&b, STANZA_MAX);
+	if (!conf_includes_file(c, n.stanza_path))
+		rc = nrs_fail(d, NRS_EPERM, 0,
+		    "%s reads no conf.d: add include(\"conf.d/*.conf\")", c->path);
+	/* The certificate first: a stanza without one would not load. */
+	if (rc == 0 && s->certificate != NULL)
+		rc = replace_file(n.pem_dir, n.pem, s->certificate, s->certificate_len, d);
+	if (rc == 0 && (rc = put_subscriber(&b, &n, s)) == 0)
+		rc = replace_file(n.conf_dir, n.stanza, b.p, b.len, d);
+	nrs_buf_fini(&b);
+	sub_names_fini(&n);
+	return rc;
+}
+
+int
+conf_subscriber_remove(const struct conf *c, const char *name, struct nrs_detail *d)
+{
+	const struct conf_subscriber *s = conf_subscriber_find(c, name);
+	struct sub_names n;
+	int rc;
+
+	if ((rc = sub_names_init(&n, c, name)) != 0)
+		return rc;
+	if (s != NULL && strcmp(s->where.file, n.stanza_path) != 0)
+		rc = nrs_fail(d, NRS_EPERM, s->where.line,
+		    "subscriber %s was written by hand: edit %s:%u and reload", name,
+		    s->where.file, s->where.line);
+	/* The stanza first, for the same reason. */
+	if (rc == 0 && (rc = remove_file(n.conf_dir, n.stanza, d)) == 0 &&
+	    access(n.pem_dir, F_OK) == 0)
+		rc = remove_file(n.pem_dir, n.pem, d);
+	sub_names_fini(&n);
 	return rc;
 }

@@ -306,6 +306,31 @@ begin(struct client *c, struct node_cursor from)
 	enqueue(c);
 }
 
+/* Where it is: the newest event that was passed. */
+static void
+tell_place(struct client *c)
+{
+	char time[25], line[128];
+	int n;
+
+	nrs_time_format(time, loop_wall());
+	n = snprintf(line, sizeof(line),
+	    "{\"action\":\"heartbeat\",\"event\":%" PRIu64 ",\"time\":\"%s\"}\n",
+	    node_reader_cursor(c->reader).event, time);
+	client_say(c, line, (size_t)n);
+}
+
+static void
+heartbeat(struct client *c, struct nrs_mono now)
+{
+	if (now.ns - c->since.ns < c->sub->heartbeat_s * 1000 * MS)
+		return;
+	c->since = now;
+	/* A client that takes nothing gets no heartbeats either. */
+	if (!c->queued && c->out == NULL && !c->blocked)
+		tell_place(c);
+}
+
 /* --- the first line ----------------------------------------------------------------- */
 
 static int
@@ -322,7 +347,8 @@ parse_from(const char *s, struct node_cursor *ret)
 }
 
 static int
-parse_start(struct node *n, const char *line, size_t len, struct node_cursor *ret)
+parse_start(
+    struct node *n, const char *line, size_t len, struct node_cursor *ret, bool *ret_tell)
 {
 	json_t *j = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);
 	const char *from = json_string_value(json_object_get(j, "from"));
@@ -330,9 +356,13 @@ parse_start(struct node *n, const char *line, size_t len, struct node_cursor *re
 	struct nrs_wall t;
 	int rc = NRS_ESYNTAX;
 
-	if (json_object_size(j) != 1)
+	if (json_object_size(j) != 1) {
 		rc = NRS_ESYNTAX;
-	else if (from != NULL)
+	} else if (from != NULL && strcmp(from, "now") == 0) {
+		*ret = node_cursor_now(n);
+		*ret_tell = true;
+		rc = 0;
+	} else if (from != NULL)
 		rc = parse_from(from, ret);
 	else if (since != NULL && (rc = nrs_time_parse(since, strlen(since), &t)) == 0)
 		rc = node_cursor_since(n, t, ret);
@@ -345,16 +375,19 @@ on_line(struct client *c, const char *line, size_t len)
 {
 	struct node *n = c->s->app->node;
 	struct node_cursor from;
+	bool tell = false;
 
 	if (n == NULL)
 		client_end(c);
 	else if (len == 0)
 		begin(c, node_cursor_now(n));
-	else if (parse_start(n, line, len, &from) != 0)
+	else if (parse_start(n, line, len, &from, &tell) != 0)
 		client_refuse(
 		    c, STREAM_R_LINE, "syntax", "the first line is neither from nor since");
 	else
 		begin(c, from);
+	if (tell && c->phase == CLIENT_STREAM)
+		tell_place(c);
 }
 
 static void
@@ -483,25 +516,6 @@ on_pump(evutil_socket_t fd, short what, void *arg)
 	/* a timer, not an active event: the sockets of others are looked at in between */
 	if (s->pumping)
 		arm(s->pump, 0);
-}
-
-static void
-heartbeat(struct client *c, struct nrs_mono now)
-{
-	char time[25], line[128];
-	int n;
-
-	if (now.ns - c->since.ns < c->sub->heartbeat_s * 1000 * MS)
-		return;
-	c->since = now;
-	/* A client that takes nothing gets no heartbeats either. */
-	if (c->queued || c->out != NULL || c->blocked)
-		return;
-	nrs_time_format(time, loop_wall());
-	n = snprintf(line, sizeof(line),
-	    "{\"action\":\"heartbeat\",\"event\":%" PRIu64 ",\"time\":\"%s\"}\n",
-	    node_reader_cursor(c->reader).event, time);
-	client_say(c, line, (size_t)n);
 }
 
 /* --- events --------------------------------------------------------------------------- */
