@@ -127,22 +127,24 @@ jkey_add(struct jlex *j, struct nrs_str key, bool esc)
 {
 	struct jlex_level *lv = &j->lv[j->depth - 1];
 	uint32_t i, n = j->nkeys - lv->keys;
-	struct jlex_ent e;
+	struct jlex_ent *e;
 	uint64_t bit;
 	int rc;
 
-	e.h = esc ? hash_escaped(key) : hash_plain(key);
-	e.a = (uint32_t)(key.p - j->base);
-	e.b = (uint32_t)key.len << 1 | esc;
-	bit = (uint64_t)1 << (e.h >> 58);
-	if (n < JLEX_KEYS_SMALL && (lv->bloom & bit) != 0)
-		for (i = lv->keys; i < j->nkeys; i++)
-			if (j->keys[i].h == e.h && cmp_key(j, &j->keys[i], &e) == 0)
-				return fail_duplicate(j, &e);
-	lv->bloom |= bit;
 	if (j->nkeys == j->cap && (rc = keys_grow(j)) != 0)
 		return rc;
-	j->keys[j->nkeys++] = e;
+	/* Made where it stays: parts of it copied as a whole would wait for each other. */
+	e = &j->keys[j->nkeys];
+	e->h = esc ? hash_escaped(key) : hash_plain(key);
+	e->a = (uint32_t)(key.p - j->base);
+	e->b = (uint32_t)key.len << 1 | esc;
+	bit = jlex_bloom(e->h);
+	if (n < JLEX_KEYS_SMALL && (lv->bloom & bit) != 0)
+		for (i = lv->keys; i < j->nkeys; i++)
+			if (j->keys[i].h == e->h && cmp_key(j, &j->keys[i], e) == 0)
+				return fail_duplicate(j, e);
+	lv->bloom |= bit;
+	j->nkeys++;
 	return 0;
 }
 

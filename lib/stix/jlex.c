@@ -548,6 +548,70 @@ jlex_member(struct jlex *j, struct nrs_str *ret_key, bool *ret_esc)
 	return 1;
 }
 
+void
+jlex_learn(const struct jlex *j, struct nrs_str key, bool esc, struct jlex_like *ret)
+{
+	const struct jlex_ent *e = &j->keys[j->nkeys - 1];
+
+	ret->len = 0;
+	if (esc || key.len + 3 > JLEX_LIKE_LEN)
+		return;
+	memset(ret->text, 0, sizeof(ret->text));
+	ret->text[0] = '"';
+	memcpy(ret->text + 1, key.p, key.len);
+	memcpy(ret->text + 1 + key.len, "\":", 2);
+	ret->len = (uint32_t)key.len + 3;
+	ret->b = e->b;
+	ret->h = e->h;
+}
+
+/* JLEX_LIKE_LEN bytes can be read from both. */
+static inline bool
+same_text(const uint8_t *x, const uint8_t *y, uint32_t len)
+{
+#ifdef __SSE2__
+	const __m128i *a = (const __m128i *)(const void *)x,
+		      *b = (const __m128i *)(const void *)y;
+	uint32_t lo = (uint32_t)_mm_movemask_epi8(
+	    _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b)));
+	uint32_t hi = (uint32_t)_mm_movemask_epi8(
+	    _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1)));
+	uint32_t want = UINT32_MAX >> (JLEX_LIKE_LEN - len);
+
+	return ((lo | hi << 16) & want) == want;
+#else
+	return memcmp(x, y, len) == 0;
+#endif
+}
+
+bool
+jlex_member_like(struct jlex *j, const struct jlex_like *m)
+{
+	struct jlex_level *lv = &j->lv[j->depth - 1];
+	const uint8_t *p = j->p;
+	struct jlex_ent *e;
+
+	if (m->len == 0 || j->nkeys == j->cap)
+		return false;
+	if (lv->n > 0 && (p == j->end || *p++ != ','))
+		return false;
+	while (p < j->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+		p++;
+	if ((size_t)(j->end - p) < JLEX_LIKE_LEN || !same_text(p, m->text, m->len))
+		return false;
+	/* As if it had been added: a key that is not expected is compared with it. */
+	e = &j->keys[j->nkeys++];
+	e->h = m->h;
+	e->a = (uint32_t)(p + 1 - j->base);
+	e->b = m->b;
+	lv->bloom |= jlex_bloom(m->h);
+	lv->n++;
+	lv->at_value = true;
+	j->p = p + m->len;
+	pass_space(j);
+	return true;
+}
+
 int
 jlex_element(struct jlex *j)
 {

@@ -62,6 +62,28 @@ int jlex_open(struct jlex *j) NRS_MUST_CHECK;
  * key, 0 at the end of the object.
  */
 int jlex_member(struct jlex *j, struct nrs_str *ret_key, bool *ret_esc) NRS_MUST_CHECK;
+/*
+ * A member that is expected, because an object like this one had it at that
+ * place: the text from the quote of its key to the colon, which may be passed at
+ * one look.
+ */
+#define JLEX_LIKE_LEN 32u
+struct jlex_like {
+	uint8_t text[JLEX_LIKE_LEN]; /* after len: anything */
+	uint32_t len;		     /* 0: no such member */
+	uint32_t b;		     /* as in the entry of its key */
+	uint64_t h;
+	unsigned int tag; /* the caller's */
+};
+/* Remembers the member just begun, at its value; a key too long, or with escapes: len 0. */
+void jlex_learn(const struct jlex *j, struct nrs_str key, bool esc, struct jlex_like *ret);
+/*
+ * To the value of the next member, if it is this one, with nothing between key
+ * and colon; else nothing happens.  Its key is not compared with those before it:
+ * all of them must have been passed so, in the order of one object, whose keys
+ * were all different.
+ */
+bool jlex_member_like(struct jlex *j, const struct jlex_like *m);
 /* To the next element: 1, or 0 past the closing bracket. */
 int jlex_element(struct jlex *j) NRS_MUST_CHECK;
 /* A string at the quote that peek() has shown: its inside, and has it escapes? */
@@ -99,6 +121,13 @@ unsigned int jlex_utf8(const uint8_t *p, size_t left);
 int jlex_dups(struct jlex_ent *e, size_t n,
     int (*cmp)(const void *arg, const struct jlex_ent *x, const struct jlex_ent *y),
     const void *arg, const struct jlex_ent **ret_dup) NRS_MUST_CHECK;
+
+/* The bit of a hash in the filter of an object's keys. */
+static inline uint64_t
+jlex_bloom(uint64_t h)
+{
+	return (uint64_t)1 << (h >> 58);
+}
 
 static inline uint64_t
 jlex_mix(uint64_t a, uint64_t b)

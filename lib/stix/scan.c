@@ -6,6 +6,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/text.h"
 #include "stix/jlex.h"
@@ -54,8 +57,22 @@ static const struct {
 #undef ROW
 };
 
+/*
+ * What objects look like here: the members of one that was accepted.  Those of
+ * a bundle are mostly made by one program and have the same members in the same
+ * order, which need not be found out again for each.
+ */
+#define SHAPE_MAX    JLEX_KEYS_SMALL
+#define SHAPE_MISSES 8u /* so many other objects, and the shape is that of the next */
+
+struct shape {
+	unsigned int n, misses;
+	struct jlex_like m[SHAPE_MAX];
+};
+
 struct scan {
 	struct jlex j;
+	struct shape shape, next;
 	struct jlex_ent *seen; /* (id, modified) of every object */
 	size_t nseen;
 	size_t cap;
@@ -89,6 +106,31 @@ fail_kind(struct scan *s, const char *text)
 /* --- forms -------------------------------------------------------------- */
 
 /* Lower-case hex digits and hyphens in their places; without branches, for there are many. */
+#ifdef __SSE2__
+/* Sixteen of them at p, hyphens where the bits say. */
+static inline unsigned int
+uuid_part_bad(const uint8_t *p, unsigned int hyphens)
+{
+	const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	const __m128i dash = _mm_cmpeq_epi8(x, _mm_set1_epi8('-'));
+	const __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('0' - 1)),
+	    _mm_cmplt_epi8(x, _mm_set1_epi8('9' + 1)));
+	const __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('a' - 1)),
+	    _mm_cmplt_epi8(x, _mm_set1_epi8('f' + 1)));
+	unsigned int hex = (unsigned int)_mm_movemask_epi8(_mm_or_si128(digit, letter));
+
+	return ((unsigned int)_mm_movemask_epi8(dash) ^ hyphens) |
+	    (hex ^ (~hyphens & 0xffffu));
+}
+
+static bool
+uuid_ok(const uint8_t *p)
+{
+	return (uuid_part_bad(p, 1u << 8 | 1u << 13) |
+		   uuid_part_bad(p + 16, 1u << 2 | 1u << 7) |
+		   uuid_part_bad(p + 20, 1u << 3)) == 0;
+}
+#else
 static bool
 uuid_ok(const uint8_t *p)
 {
@@ -119,6 +161,7 @@ uuid_ok(const uint8_t *p)
 		bad |= class[p[i]] ^ want[i];
 	return bad == 0;
 }
+#endif
 
 /* type--UUID (STIX 2.1, 2.9) */
 static bool
@@ -270,33 +313,42 @@ check_unique(struct scan *s)
 
 /* --- members of an object ------------------------------------------------- */
 
+/* Lengths are constants in each case, so that comparing is a load or two. */
+#define IS(key, name) (memcmp((key).p, name, sizeof(name) - 1) == 0)
 static enum prop
 prop_find(struct nrs_str key)
 {
-	/* one more than the property, by the length of its name */
-	static const uint8_t by_len[20][3] = {
-		[2] = { P_ID + 1 },
-		[4] = { P_TYPE + 1 },
-		[7] = { P_CREATED + 1, P_PATTERN + 1, P_REVOKED + 1 },
-		[8] = { P_MODIFIED + 1 },
-		[10] = { P_VALID_FROM + 1 },
-		[12] = { P_SPEC_VERSION + 1, P_PATTERN_TYPE + 1 },
-		[14] = { P_CREATED_BY_REF + 1 },
-		[15] = { P_DEFINITION_TYPE + 1 },
-		[17] = { P_GRANULAR + 1 },
-		[19] = { P_MARKING_REFS + 1 },
-	};
-	unsigned int i, prop;
-
-	if (key.len >= 20)
+	switch (key.len) {
+	case 2:
+		return IS(key, "id") ? P_ID : P__MAX;
+	case 4:
+		return IS(key, "type") ? P_TYPE : P__MAX;
+	case 7:
+		return IS(key, "created") ? P_CREATED
+		    : IS(key, "pattern")  ? P_PATTERN
+		    : IS(key, "revoked")  ? P_REVOKED
+					  : P__MAX;
+	case 8:
+		return IS(key, "modified") ? P_MODIFIED : P__MAX;
+	case 10:
+		return IS(key, "valid_from") ? P_VALID_FROM : P__MAX;
+	case 12:
+		return IS(key, "spec_version") ? P_SPEC_VERSION
+		    : IS(key, "pattern_type")  ? P_PATTERN_TYPE
+					       : P__MAX;
+	case 14:
+		return IS(key, "created_by_ref") ? P_CREATED_BY_REF : P__MAX;
+	case 15:
+		return IS(key, "definition_type") ? P_DEFINITION_TYPE : P__MAX;
+	case 17:
+		return IS(key, "granular_markings") ? P_GRANULAR : P__MAX;
+	case 19:
+		return IS(key, "object_marking_refs") ? P_MARKING_REFS : P__MAX;
+	default:
 		return P__MAX;
-	for (i = 0; i < 3 && by_len[key.len][i] != 0; i++) {
-		prop = by_len[key.len][i] - 1u;
-		if (memcmp(props[prop].name, key.p, key.len) == 0)
-			return prop;
 	}
-	return P__MAX;
 }
+#undef IS
 
 /* The same for a key with escapes; room is for the longest name and one more. */
 static struct nrs_str
@@ -503,7 +555,13 @@ check_spec_version(struct scan *s, const struct object *ob, bool required)
 static int
 check_time(struct scan *s, const struct object *ob, enum prop prop)
 {
-	if (ob->v[prop].p == NULL || time_ok(ob->v[prop]))
+	const struct nrs_str *t = &ob->v[prop], *first = &ob->v[P_CREATED];
+
+	/* Mostly they are all the same, and that one was looked at before. */
+	if (t->p == NULL ||
+	    (prop != P_CREATED && first->p != NULL && t->len == first->len &&
+		memcmp(t->p, first->p, t->len) == 0) ||
+	    time_ok(*t))
 		return 0;
 	return fail_stix(s, text_off(s, ob, prop), props[prop].name,
 	    "a timestamp is RFC 3339 in UTC, with T and Z (STIX 2.1, 2.18)");
@@ -601,24 +659,81 @@ check_object(struct scan *s, struct object *ob)
 
 /* --- the bundle ----------------------------------------------------------- */
 
+/* Members from the first one on that are as expected; what follows them is left. */
 static int
-scan_object(struct scan *s, struct object *ob)
+scan_expected(struct scan *s, struct object *ob, unsigned int *ret_n)
 {
+	unsigned int i;
+	int rc = 0;
+
+	for (i = 0; i < s->shape.n && jlex_member_like(&s->j, &s->shape.m[i]); i++)
+		if ((rc = scan_member(s, ob, s->shape.m[i].tag)) != 0)
+			return rc;
+	*ret_n = i;
+	return 0;
+}
+
+/* One whose members are to be the shape of those after it. */
+static int
+scan_learning(struct scan *s, struct object *ob)
+{
+	struct shape *sh = &s->next;
+	struct nrs_str key;
+	bool esc, more = true;
+	uint8_t room[32];
+	enum prop prop;
+	int rc;
+
+	sh->n = sh->misses = 0;
+	while ((rc = jlex_member(&s->j, &key, &esc)) > 0) {
+		prop = prop_find(key_plain(key, esc, room));
+		if (more && sh->n < SHAPE_MAX) {
+			jlex_learn(&s->j, key, esc, &sh->m[sh->n]);
+			sh->m[sh->n].tag = prop;
+			more = sh->m[sh->n].len > 0;
+			sh->n += more;
+		}
+		if ((rc = scan_member(s, ob, prop)) != 0)
+			return rc;
+	}
+	/* Now it is known that no key was given twice. */
+	if (rc == 0)
+		s->shape = *sh;
+	return rc;
+}
+
+static int
+scan_members(struct scan *s, struct object *ob)
+{
+	unsigned int expected = 0;
 	struct nrs_str key;
 	uint8_t room[32];
 	bool esc;
+	int rc;
+
+	if (s->shape.n == 0 || s->shape.misses >= SHAPE_MISSES)
+		return scan_learning(s, ob);
+	if ((rc = scan_expected(s, ob, &expected)) != 0)
+		return rc;
+	if (expected < s->shape.n)
+		s->shape.misses++;
+	while ((rc = jlex_member(&s->j, &key, &esc)) > 0)
+		if ((rc = scan_member(s, ob, prop_find(key_plain(key, esc, room)))) != 0)
+			return rc;
+	return rc;
+}
+
+static int
+scan_object(struct scan *s, struct object *ob)
+{
 	int rc;
 
 	if (jlex_peek(&s->j) != '{')
 		return fail_kind(s, "must be an object (STIX 2.1, 8)");
 	ob->start = jlex_off(&s->j);
 	ob->o.tlp = NRS_TLP_UNMARKED;
-	if ((rc = jlex_open(&s->j)) != 0)
-		return rc;
-	while ((rc = jlex_member(&s->j, &key, &esc)) > 0)
-		if ((rc = scan_member(s, ob, prop_find(key_plain(key, esc, room)))) != 0)
-			return rc;
-	if (rc != 0 || (rc = check_object(s, ob)) != 0)
+	if ((rc = jlex_open(&s->j)) != 0 || (rc = scan_members(s, ob)) != 0 ||
+	    (rc = check_object(s, ob)) != 0)
 		return rc;
 	ob->o.json.p = s->j.base + ob->start;
 	ob->o.json.len = jlex_off(&s->j) - ob->start;
@@ -719,8 +834,13 @@ nrs_bundle_scan(const uint8_t *p, size_t len, struct nrs_bundle *ret,
     int (*each)(void *arg, const struct nrs_stix_object *o), void *arg,
     struct nrs_detail *d)
 {
-	struct scan s = { 0 };
+	struct scan s;
 	int rc;
+
+	/* Not the whole of it, most of which is room. */
+	s.seen = NULL;
+	s.nseen = s.cap = 0;
+	s.shape.n = s.shape.misses = 0;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->tlp_max = NRS_TLP_UNMARKED;

@@ -381,6 +381,133 @@ test_tlp(void **state)
 	assert_null(nrs_tlp_marking_id(NRS_TLP__MAX));
 }
 
+/*
+ * An object is judged alike whatever came before it: objects of the same form,
+ * which are passed at a look, and those that leave it at any place.
+ */
+struct seen {
+	const uint8_t *base;
+	struct nrs_stix_object o;
+};
+
+static int
+see(void *arg, const struct nrs_stix_object *o)
+{
+	((struct seen *)arg)->o = *o;
+	return 0;
+}
+
+static void
+same_view(struct nrs_str a, const uint8_t *a_base, struct nrs_str b, const uint8_t *b_base,
+    size_t shift)
+{
+	assert_int_equal(a.len, b.len);
+	assert_int_equal(a.p == NULL, b.p == NULL);
+	if (a.p != NULL)
+		assert_int_equal(a.p - a_base, b.p - b_base + (ptrdiff_t)shift);
+}
+
+static unsigned int alike_n, alike_good;
+
+static void
+alike(const char *object, size_t len)
+{
+	static const char before[] =
+	    "{\"type\":\"indicator\"," V21 "\"id\":\"indicator--eeeeeeee-8ff7-4a4d-aa9d-"
+	    "feb398cd0061\"," TIMES PAT PTYPE VFROM ",\"x_n\":1},";
+	static char one[8192], after[8192];
+	struct seen a = { (const uint8_t *)after }, b = { (const uint8_t *)one };
+	size_t shift = sizeof(before) - 1, n1, n2;
+	struct nrs_bundle ba, bb;
+	struct nrs_detail da, db;
+	int rc;
+
+	memset(&da, 0, sizeof(da));
+	memset(&db, 0, sizeof(db));
+	n1 = (size_t)snprintf(one, sizeof(one), HEAD "%.*s" TAIL, (int)len, object);
+	n2 = (size_t)snprintf(
+	    after, sizeof(after), HEAD "%s%.*s" TAIL, before, (int)len, object);
+	rc = nrs_bundle_scan((const uint8_t *)one, n1, &bb, see, &b, &db);
+	assert_int_equal(
+	    nrs_bundle_scan((const uint8_t *)after, n2, &ba, see, &a, &da), rc);
+	alike_n++;
+	assert_string_equal(da.text, db.text);
+	if (rc != 0) {
+		assert_int_equal(da.off, db.off + shift);
+		return;
+	}
+	alike_good++;
+	assert_int_equal(ba.tlp_max, bb.tlp_max);
+	assert_int_equal(a.o.tlp, b.o.tlp);
+	assert_int_equal(a.o.revoked, b.o.revoked);
+	same_view(a.o.type, a.base, b.o.type, b.base, shift);
+	same_view(a.o.id, a.base, b.o.id, b.base, shift);
+	same_view(a.o.created, a.base, b.o.created, b.base, shift);
+	same_view(a.o.modified, a.base, b.o.modified, b.base, shift);
+	same_view(a.o.pattern, a.base, b.o.pattern, b.base, shift);
+	same_view(a.o.json, a.base, b.o.json, b.base, shift);
+}
+
+static void
+test_shape(void **state)
+{
+	static const char *const members[] = { "\"type\":\"indicator\"",
+		"\"spec_version\":\"2.1\"", "\"id\":\"indicator--" UUID "\"",
+		"\"created\":\"2025-01-06T09:56:00Z\"",
+		"\"modified\":\"2025-01-06T09:56:00Z\"", "\"pattern\":\"[a:b = 'c']\"",
+		"\"pattern_type\":\"stix\"", "\"valid_from\":\"2025-01-06T09:56:00Z\"",
+		"\"x_n\":1", "\"revoked\":true",
+		"\"object_marking_refs\":[\"marking-definition--5e57c739-391a-4eb3-b6be-"
+		"7d15ca92d5ed\"]",
+		"\"x_\\u006e\":2", "\"\":0",
+		"\"a_key_of_a_length_that_is_not_looked_for\":null" };
+	static const char put[] = "\"\\,:{}[] a-1Z\x01\xc3";
+	enum { N = sizeof(members) / sizeof(members[0]), USUAL = 9 };
+	char text[4096], cut[4096];
+	size_t n, len;
+
+	/* Each member once more, or another one, or none, at each place. */
+	for (unsigned int at = 0; at <= USUAL; at++) {
+		for (unsigned int extra = 0; extra <= N; extra++) {
+			n = (size_t)snprintf(text, sizeof(text), "{");
+			for (unsigned int i = 0; i <= USUAL; i++) {
+				if (i == at && extra < N)
+					n += (size_t)snprintf(text + n, sizeof(text) - n,
+					    "%s%s", n > 1 ? "," : "", members[extra]);
+				if (i < USUAL && (i != at || extra < N))
+					n += (size_t)snprintf(text + n, sizeof(text) - n,
+					    "%s%s", n > 1 ? "," : "", members[i]);
+			}
+			text[n++] = '}';
+			alike(text, n);
+		}
+	}
+	/* Another byte at each place, one more, one less, white space. */
+	n = (size_t)snprintf(text, sizeof(text), "{");
+	for (unsigned int i = 0; i < USUAL; i++)
+		n += (size_t)snprintf(
+		    text + n, sizeof(text) - n, "%s%s", i > 0 ? "," : "", members[i]);
+	text[n++] = '}';
+	for (size_t at = 1; at < n; at++) {
+		for (size_t k = 0; k < sizeof(put) - 1; k++) {
+			memcpy(cut, text, n);
+			cut[at] = put[k];
+			alike(cut, n);
+			len = at;
+			memcpy(cut, text, at);
+			cut[len++] = put[k];
+			memcpy(cut + len, text + at, n - at);
+			alike(cut, n + 1);
+		}
+		memcpy(cut, text, at);
+		memcpy(cut + at, text + at + 1, n - at - 1);
+		alike(cut, n - 1);
+		if (at > 0 && at < n - 1)
+			alike(text, at);
+	}
+	assert_true(alike_n > 5000 && alike_good > 100);
+}
+
 /* The verdict does not depend on the order of an object's members: all 720 of six. */
 static void
 test_order(void **state)
@@ -554,6 +681,7 @@ main(void)
 		cmocka_unit_test(test_truncations),
 		cmocka_unit_test(test_each),
 		cmocka_unit_test(test_tlp),
+		cmocka_unit_test(test_shape),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_no_value_in_detail),
 		cmocka_unit_test(test_many_objects),
