@@ -10,7 +10,7 @@
 #include "daemon/app.h"
 #include "daemon/loop.h"
 
-#define JOBS_THREADS_MAX 64
+#define JOBS_THREADS_MAX NRS_WORKERS_MAX
 
 struct jobs {
 	pthread_mutex_t lock;
@@ -26,6 +26,7 @@ struct jobs {
 	struct app *app;
 	unsigned int pending; /* loop's thread only */
 	unsigned int nthreads;
+	unsigned int numbers; /* given to workers; under lock */
 	unsigned long threads[JOBS_THREADS_MAX];
 };
 
@@ -34,9 +35,11 @@ worker(void *arg)
 {
 	struct jobs *j = arg;
 	struct nrs_job *job;
+	unsigned int number;
 	bool first;
 
 	pthread_mutex_lock(&j->lock);
+	number = j->numbers++;
 	for (;;) {
 		while (j->queue == NULL && !j->stop)
 			pthread_cond_wait(&j->work, &j->lock);
@@ -46,6 +49,7 @@ worker(void *arg)
 			j->queue_end = &j->queue;
 		pthread_mutex_unlock(&j->lock);
 		job->next = NULL;
+		job->worker = number;
 		job->run(job);
 		pthread_mutex_lock(&j->lock);
 		first = j->done == NULL;

@@ -71,10 +71,17 @@ struct nrs_io {
 
 /* --- jobs: pure work on immutable input -------------------------------- */
 
+#define NRS_WORKERS_MAX 64
+
 struct nrs_job {
 	void (*run)(struct nrs_job *job);  /* anywhere; no environment calls */
 	void (*done)(struct nrs_job *job); /* on the engine's thread */
 	void *arg;
+	/*
+	 * Set before run(): which worker runs it.  Two jobs with one number never run
+	 * at the same time, and one sees what the other left: a place to keep tools.
+	 */
+	unsigned int worker;
 	struct nrs_job *next;
 };
 

@@ -22,7 +22,7 @@
 #define GROUPS_MAX  16u		 /* jobs at one time: more would only wait in a queue */
 #define GROUP_MAX   32u		 /* records of one job */
 #define GROUP_BYTES (256u << 10) /* of payload, after which a group is full */
-#define TOOLS_KEEP  (1u << 20)	 /* bytes of buffer that an idle set of tools keeps */
+#define TOOLS_KEEP  (1u << 20)	 /* bytes of buffer that a worker keeps */
 #define ALONE_BYTES 4096u /* a record of so much is checked sooner than a thread wakes up */
 #define HOLD_RECS   8u	  /* of so many the leaves wait in a batch */
 #define HOLD_BYTES  (64u << 10) /* of a batch that waits */
@@ -61,9 +61,8 @@ struct rec {
 	struct nrs_detail d;
 };
 
-/* What a job works with; made once and used by one job after another. */
+/* What a worker works with: its caches have it, whatever job comes next. */
 struct tools {
-	SLIST_ENTRY(tools) link;
 	struct nrs_digest *dg;
 	struct nrs_expander *x;
 };
@@ -73,7 +72,6 @@ struct group {
 	LIST_ENTRY(group) link;
 	struct nrs_job job;
 	struct node *node;
-	struct tools *tools;
 	unsigned int n;
 	uint64_t bytes;
 	struct rec *v[GROUP_MAX];
@@ -86,8 +84,8 @@ struct ingest {
 	uint64_t ended;		 /* groups, ever */
 	uint64_t hold;		 /* a batch waits until so many have; 0: none does */
 	TAILQ_HEAD(, chain) due; /* they have records to be started */
-	SLIST_HEAD(, tools) idle;
-	TAILQ_HEAD(, rec) dropped; /* their jobs still run */
+	struct tools tools[NRS_WORKERS_MAX]; /* each its worker's alone */
+	TAILQ_HEAD(, rec) dropped;	     /* their jobs still run */
 	uint64_t dropped_bytes;
 };
 
@@ -168,52 +166,31 @@ rec_check(struct rec *r, struct tools *t)
 		check_content(r, payload);
 }
 
+static bool
+tools_ready(struct tools *t)
+{
+	if (t->dg == NULL)
+		t->dg = nrs_digest_new();
+	if (t->x == NULL)
+		t->x = nrs_expander_new();
+	return t->dg != NULL && t->x != NULL;
+}
+
 static void
 group_run(struct nrs_job *job)
 {
 	struct group *g = job->arg;
+	struct tools *t = &g->node->ingest->tools[job->worker];
+	bool ready = tools_ready(t);
 
-	for (unsigned int i = 0; i < g->n; i++)
-		rec_check(g->v[i], g->tools);
-}
-
-/* --- tools ----------------------------------------------------------------------- */
-
-static void
-tools_free(struct tools *t)
-{
-	if (t == NULL)
-		return;
-	nrs_digest_free(t->dg);
-	nrs_expander_free(t->x);
-	free(t);
-}
-
-static struct tools *
-tools_get(struct ingest *in)
-{
-	struct tools *t = SLIST_FIRST(&in->idle);
-
-	if (t != NULL) {
-		SLIST_REMOVE_HEAD(&in->idle, link);
-		return t;
+	for (unsigned int i = 0; i < g->n; i++) {
+		if (ready)
+			rec_check(g->v[i], t);
+		else
+			g->v[i]->err = NRS_ENOMEM;
 	}
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return NULL;
-	t->dg = nrs_digest_new();
-	t->x = nrs_expander_new();
-	if (t->dg != NULL && t->x != NULL)
-		return t;
-	tools_free(t);
-	return NULL;
-}
-
-static void
-tools_put(struct ingest *in, struct tools *t)
-{
-	nrs_expander_trim(t->x, TOOLS_KEEP);
-	SLIST_INSERT_HEAD(&in->idle, t, link);
+	if (ready)
+		nrs_expander_trim(t->x, TOOLS_KEEP);
 }
 
 /* --- putting --------------------------------------------------------------------- */
@@ -592,7 +569,6 @@ group_end(struct group *g)
 		in->dropped_bytes -= r->len;
 		rec_free(r);
 	}
-	tools_put(in, g->tools);
 	return c;
 }
 
@@ -684,12 +660,8 @@ group_collect(struct node *n, struct chain *c)
 		g->v[g->n++] = r;
 		g->bytes += r->h.payload_len;
 	}
-	if (g->n > 0 && (g->tools = tools_get(n->ingest)) != NULL)
+	if (g->n > 0)
 		return g;
-	for (unsigned int i = 0; i < g->n; i++) {
-		g->v[i]->err = NRS_ENOMEM;
-		g->v[i]->state = REC_DONE;
-	}
 	free(g);
 	return NULL;
 }
@@ -720,7 +692,10 @@ chain_start(struct node *n, struct chain *c)
 	LIST_INSERT_HEAD(&in->running, g, link);
 	in->ngroups++;
 	in->nrecs += g->n;
-	/* One record and nothing else to be done: to hand it over would only cost. */
+	/*
+	 * One record and nothing else to be done: to hand it over would only cost.  No
+	 * job runs, so that the tools of worker 0 are free.
+	 */
 	if (g->n == 1 && in->ngroups == 1 && TAILQ_NEXT(c, due_link) == NULL &&
 	    g->bytes <= ALONE_BYTES) {
 		group_run(&g->job);
@@ -911,7 +886,6 @@ ingest_init(struct node *n)
 		return NRS_ENOMEM;
 	TAILQ_INIT(&n->ingest->dropped);
 	TAILQ_INIT(&n->ingest->due);
-	SLIST_INIT(&n->ingest->idle);
 	LIST_INIT(&n->ingest->running);
 	return 0;
 }
@@ -919,7 +893,6 @@ ingest_init(struct node *n)
 void
 ingest_fini(struct node *n)
 {
-	struct tools *t;
 	struct group *g;
 	struct rec *r;
 
@@ -927,12 +900,11 @@ ingest_fini(struct node *n)
 		return;
 	while ((g = LIST_FIRST(&n->ingest->running)) != NULL) {
 		LIST_REMOVE(g, link);
-		tools_free(g->tools);
 		free(g);
 	}
-	while ((t = SLIST_FIRST(&n->ingest->idle)) != NULL) {
-		SLIST_REMOVE_HEAD(&n->ingest->idle, link);
-		tools_free(t);
+	for (unsigned int i = 0; i < NRS_WORKERS_MAX; i++) {
+		nrs_digest_free(n->ingest->tools[i].dg);
+		nrs_expander_free(n->ingest->tools[i].x);
 	}
 	while ((r = TAILQ_FIRST(&n->ingest->dropped)) != NULL) {
 		TAILQ_REMOVE(&n->ingest->dropped, r, link);
