@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,8 +36,9 @@
 #include "daemon/stream.h"
 #include "node/node.h"
 
-#define DRAIN_SECONDS 10
-#define TICK_SECONDS  5
+#define JOB_THREADS_AUTO 16
+#define DRAIN_SECONDS	 10
+#define TICK_SECONDS	 5
 
 /* What the code of an error adds to its text: nothing, where errno's says it all. */
 static const char *
@@ -431,6 +433,21 @@ open_node(struct app *a, struct nrs_detail *d)
 	return rc;
 }
 
+/* More would wait for the engine: it has no more jobs than these at one time. */
+static unsigned int
+job_threads(const struct conf *c)
+{
+	cpu_set_t set;
+	int n = 1;
+
+	if (c->job_threads > 0)
+		return c->job_threads;
+	/* Not all there are: those that we may use. */
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	return n < 1 ? 1 : n > JOB_THREADS_AUTO ? JOB_THREADS_AUTO : (unsigned int)n;
+}
+
 static int
 make_parts(struct app *a, struct nrs_detail *d)
 {
@@ -438,7 +455,7 @@ make_parts(struct app *a, struct nrs_detail *d)
 	int rc;
 
 	if ((rc = make_events(a)) != 0 || (rc = store_new(a, c->data, &a->store, d)) != 0 ||
-	    (rc = jobs_new(a, c->job_threads, &a->jobs)) != 0 ||
+	    (rc = jobs_new(a, job_threads(c), &a->jobs)) != 0 ||
 	    (rc = kv_new(a, c->data, &a->kv, d)) != 0 || (rc = open_node(a, d)) != 0 ||
 	    (rc = keeper_attach(
 		 a->keeper, a->base, on_keeper_answered, on_keeper_died, a)) != 0)

@@ -53,8 +53,8 @@ const struct conf_row conf_rows[] = {
 	{ CS_NODE, "readers", CT_LIST, FIELD(conf, readers), 0, 0, "", CF_RELOAD,
 	    "users and @groups that may read" },
 
-	{ CS_LIMITS, "job-threads", CT_UINT, FIELD(conf, job_threads), 1, 64, "1", 0,
-	    "threads that check signatures and scan bundles" },
+	{ CS_LIMITS, "job-threads", CT_UINT, FIELD(conf, job_threads), 0, 64, "0", 0,
+	    "threads that check signatures and scan bundles; 0: one for each processor" },
 	{ CS_LIMITS, "connections", CT_UINT, FIELD(conf, connections), 1, 10000, "512",
 	    CF_RELOAD, "connections from peers at one time" },
 	{ CS_LIMITS, "handshakes", CT_UINT, FIELD(conf, handshakes), 16, 10000, "256",
