@@ -35,6 +35,8 @@ static const struct opt rows[] = {
 #undef O
 
 static const struct bench_scenario *const scenarios[] = {
+	&bench_ingest,
+	&bench_single,
 	&bench_journal,
 	&bench_tlog,
 	&bench_latency,
