@@ -5,6 +5,7 @@
 #include "tools/noroshi-bench/fleet.h"
 
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -23,10 +24,12 @@
 #include "tools/noroshi/answer.h"
 #include "tools/noroshi/ctl.h"
 
-#define NODES_MAX 16
-#define ARGS_MAX  32
-#define START_S	  120
-#define STOP_S	  60
+#define NODES_MAX  16
+#define ARGS_MAX   32
+#define START_S	   120
+#define STOP_S	   60
+#define PORT_FIRST 20000
+#define PORT_END   32000
 
 struct fleet {
 	struct bench *b;
@@ -324,20 +327,36 @@ fleet_rss(const struct fleet_node *n)
 
 /* --- making ------------------------------------------------------------------- */
 
+static bool
+port_free(int port)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is;
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	is = fd >= 0 && bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+/* Below those that connections which go out are given: it is to be free still when it is used. */
 int
 fleet_port(void)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sin);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), port = 0;
+	uint16_t r;
+	int port;
 
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0 &&
-	    getsockname(fd, (struct sockaddr *)&sin, &len) == 0)
-		port = ntohs(sin.sin_port);
-	if (fd >= 0)
-		close(fd);
-	return port;
+	for (int i = 0; i < 100; i++) {
+		if (getrandom(&r, sizeof(r), 0) != sizeof(r))
+			return 0;
+		port = PORT_FIRST + r % (PORT_END - PORT_FIRST);
+		if (port_free(port))
+			return port;
+	}
+	return 0;
 }
 
 static int
