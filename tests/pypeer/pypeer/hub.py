@@ -48,7 +48,7 @@ class Link(asyncio.Protocol):
         self.hub, self.target = hub, target
         self.session: Session | None = None
         self.out = bytearray()
-        self.scheduled = self.over = False
+        self.scheduled = self.over = self.full = False
         self.address = ""
 
     def connection_made(self, transport) -> None:
@@ -134,12 +134,16 @@ class Link(asyncio.Protocol):
             data, self.out = bytes(self.out), bytearray()
             self.tls.encrypt(data)
             self.transport.write(self.tls.wire())
+            self.resume_writing()
 
     def room(self) -> bool:
-        return not self.over and len(self.out) + self.transport.get_write_buffer_size() < BUFFER
+        self.full = len(self.out) + self.transport.get_write_buffer_size() >= BUFFER
+        return not self.over and not self.full
 
     def resume_writing(self) -> None:
-        self.hub.kick()
+        """Who was told that there is no room is told when there is."""
+        if self.full and self.room():
+            self.hub.kick()
 
     def close(self) -> None:
         """After what was written."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WINDOW = 4 << 20
 RETURN = 1 << 20  # credit is given back in portions of this
 CLOCK_ALARM_MS = 600_000
+LEAVES_AT_ONCE = 500  # few, so that the proofs between them are worth something
 LONGEST = 60.0  # seconds at most until a fetch that failed is tried again
 
 
@@ -464,7 +465,7 @@ class Session:
         end = log.proven()
         while s.next < end and s.credit > 0 and self.room():
             size, entries = 1024 + len(log.checkpoint.raw) + 64 * 33, []
-            for cls, data in log.entries[s.next:min(end, s.next + 8192)]:
+            for cls, data in log.entries[s.next:min(end, s.next + LEAVES_AT_ONCE)]:
                 size += 33 if cls == 0 else 3 + len(data)
                 if entries and size > wire.MAX_BODY:
                     break
