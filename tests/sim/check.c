@@ -418,7 +418,7 @@ static void
 lines(struct snode *n, const struct nrs_buf *b,
     void (*each)(struct snode *n, const struct shown *l, void *arg), void *arg)
 {
-	const char *p = (const char *)b->p, *end = p + b->len, *lf;
+	const char *p = (const char *)b->p, *end = b->len > 0 ? p + b->len : p, *lf;
 	struct shown l;
 
 	for (; p < end; p = lf + 1) {
