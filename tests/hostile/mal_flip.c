@@ -408,6 +408,8 @@ stream_one(struct stream_probe *p, int64_t bit, size_t cut)
 	stream_up(p);
 	if (!peer_settle(&p->c, SETTLE_MS))
 		p->t.missed++;
+	else if (p->type != WIRE_LEAVES) /* it is not asked for again */
+		nrs_buf_fini(&p->m->aud[0].v[p->m->aud[0].n - 1].wire);
 }
 
 static void
