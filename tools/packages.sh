@@ -3,7 +3,8 @@
 
 packages_build="gcc meson ninja-build pkg-config libssl-dev libevent-dev libjansson-dev uuid-dev
  liblmdb-dev libzstd-dev libconfuse-dev libsystemd-dev libseccomp-dev python3"
-packages_check="$packages_build git clang libclang-rt-14-dev llvm-14 clang-format libcmocka-dev mandoc openssl"
+packages_check="$packages_build git clang libclang-rt-14-dev llvm-14 clang-format libcmocka-dev mandoc openssl
+ python3-cryptography python3-openssl"
 
 # packages_need LIST: those of LIST that are not installed
 packages_need() {

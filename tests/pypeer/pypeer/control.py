@@ -8,6 +8,7 @@ import grp
 import json
 import os
 import pwd
+import re
 import socket
 import struct
 import time
@@ -19,7 +20,7 @@ from . import note as N
 from . import stix
 from .formats import Refused
 from .hub import Hub
-from .node import COMMUNITY, DIRECT, Event, Submission, now_ms, rfc3339
+from .node import COMMUNITY, DIRECT, Event, Held, Log, Submission, now_ms, rfc3339
 
 VERSION = "0.1.0-python"
 READER, SUBMITTER, OPERATOR = 1, 2, 3
@@ -56,6 +57,7 @@ COMMANDS: dict[str, tuple[int, dict[str, object], bool]] = {
     "community.list": (READER, {}, False),
     "community.create": (OPERATOR, {"name": TEXT, "ceiling": TEXT, "onward": TEXT, "history": FLAG, "exercise": FLAG},
                          False),
+    "export": (READER, {"id": TEXT, "proof": FLAG}, False),
     "submit": (SUBMITTER, {"community": TEXT, "to": LIST, "tlp": TEXT, "urgent": FLAG, "expires_ms": NUMBER,
                            "dry_run": FLAG}, True),
     "tail": (READER, {"from": TEXT, "since_ms": NUMBER, "follow": FLAG, "until_idle": FLAG, "tlp": TEXT,
@@ -367,6 +369,40 @@ class Control:
     async def do_reload(self) -> dict:
         await self.reload()
         return {"ok": True}
+
+    def do_export(self, id: str = "", proof: bool = False) -> dict:
+        what = "the record cannot be exported"
+        m = re.fullmatch(r"([a-z0-9.-]+)/(0|[1-9][0-9]{0,18})(?:~([0-9a-f]{8}))?", id)
+        if not m:
+            raise Failed("syntax", what, "an id is ORIGIN/INDEX", "noroshi tail shows ids")
+        log, index = self.node.logs.get(F.origin_id(m[1])), int(m[2])
+        if log is None:
+            raise Failed("unknown", what, f"there is no log of {m[1]} here", "noroshi status lists them", 65)
+        if index >= log.proven():
+            raise Failed("notfound", what, f"the newest checkpoint of {m[1]} covers {log.proven()} entries",
+                         "wait for it", 65)
+        held = log.records.get(index)
+        leaf = log.tree.levels[0][index].hex()[:8]
+        if m[3] and m[3] != leaf:
+            raise Failed("leaf", what, f"the record at this index is ~{leaf}", "ask who gave you the id", 65)
+        if held is None or held.code:
+            why = "is a public document" if log.entries[index][0] else "is sealed here"
+            raise Failed("notfound", what, f"the entry {why}", "ask a node that is entitled to it", 65)
+        data = self.proof(log, index, held) if proof else self.node.payload(held)
+        return {"id": f"{m[1]}/{index}~{leaf}", "kind": F.KINDS.get(held.header.kind, str(held.header.kind)),
+                "tlp": F.TLP[held.header.tlp], "data": data}
+
+    def proof(self, log: Log, index: int, held: Held) -> bytes:
+        """FORMAT.md section 10."""
+        size, later = log.proven(), [x for x in log.manifests[1:] if x[0] < log.proven()]
+        out = [b"NRP1\1\0\0\0", F.u16str(log.name), struct.pack(">H", len(later))]
+        for at, m in later:
+            path = log.tree.inclusion(at, size)
+            out += [struct.pack(">QI", at, len(m.raw)), m.raw, struct.pack(">H", len(path)), *path]
+        lines = ["c2sp.org/tlog-proof@v1", f"index {index}", *(N.b64(h) for h in log.tree.inclusion(index, size)), ""]
+        text = "\n".join(lines).encode() + b"\n" + log.checkpoint.raw
+        return b"".join([*out, struct.pack(">I", len(text)), text, held.header.raw,
+                         struct.pack(">I", len(held.block)), held.block, held.salt, self.node.payload(held)])
 
     # -- sharing ------------------------------------------------------------------------------------------------
 

@@ -237,7 +237,10 @@ class Session:
     def on_have(self, stream: int, body: bytes, flags: int) -> None:
         for h in wire.parse_have(body):
             if h.origin in self.node.logs:
-                self.have[h.origin] = h
+                # What is not named has not changed: audiences add up over a session.
+                old = self.have.get(h.origin)
+                known = {a: (a, kind, seq) for a, kind, seq in [*(old.audiences if old else []), *h.audiences]}
+                self.have[h.origin] = wire.Have(h.origin, h.size, list(known.values()))
                 self.leaves_sent[h.origin] = max(self.leaves_sent.get(h.origin, 0), h.size)
         self.hub.kick()
 
