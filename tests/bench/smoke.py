@@ -14,6 +14,8 @@ BUILD = pathlib.Path(sys.argv[1]).absolute()
 BENCH = BUILD / "tools/noroshi-bench/noroshi-bench"
 # Scenarios that take long by their nature get smaller numbers still.
 RECORDS = {"restart": 2000, "tlog": 2000, "journal": 1000, "ingest": 8, "single": 1000, "latency": 200, "fanout": 200}
+# Rows that have a target in targets.c: a row that lost its name would lose it silently.
+TARGETS = {"ingest": 1, "single": 2, "latency": 3, "fanout": 3, "restart": 4}
 NUMBER = (int, float)
 
 
@@ -70,6 +72,9 @@ def check_scenario(name, where):
         fail(f"{name}: no headline among {names}")
     if len(set(names)) != len(names):
         fail(f"{name}: a row is told twice: {names}")
+    targets = [r["bench"] for r in rows if "target" in r]
+    if len(targets) != TARGETS.get(name, 0):
+        fail(f"{name}: rows with a target: {targets}")
     left = [n for n in os.listdir(where)]
     if left:
         fail(f"{name}: left behind: {left}")
