@@ -40,6 +40,7 @@ struct ctl_conn {
 	uint32_t uid;
 	struct ctl_req *req;	/* under way */
 	struct ctl_req *coming; /* its J is here, its B is not */
+	struct ctl_session *session; /* outlives its requests */
 	uint8_t *body;		/* being read */
 	size_t len, have;
 	char kind;
@@ -154,6 +155,9 @@ conn_end(struct ctl_conn *c)
 		if (r->gone != NULL)
 			r->gone(r);
 	}
+	if (c->session != NULL)
+		c->session->end(c->session);
+	c->session = NULL;
 	TAILQ_REMOVE(&ct->conns, c, link);
 	TAILQ_INSERT_TAIL(&ct->dying, c, link);
 	ct->nconns--;
@@ -325,6 +329,26 @@ ctl_fail_rc(struct ctl_req *r, int rc, const char *what, const struct nrs_detail
 	else
 		snprintf(why, sizeof(why), "%s", d->text);
 	ctl_fail(r, nrs_errname(rc), what, why, next != NULL ? next : usual, status);
+}
+
+void
+ctl_put(struct ctl_req *r, char kind, const void *p, size_t len)
+{
+	if (r->conn != NULL && !r->conn->dead)
+		put_frame(r->conn, kind, p, len);
+}
+
+struct ctl_session *
+ctl_session(const struct ctl_req *r)
+{
+	return r->conn != NULL ? r->conn->session : NULL;
+}
+
+void
+ctl_session_set(struct ctl_req *r, struct ctl_session *s)
+{
+	if (r->conn != NULL)
+		r->conn->session = s;
 }
 
 struct bufferevent *

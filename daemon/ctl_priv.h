@@ -73,6 +73,17 @@ void ctl_fail_rc(struct ctl_req *r, int rc, const char *what, const struct nrs_d
     const char *next);
 /* For streams: the socket, without the read time limit of a request; NULL: client gone. */
 struct bufferevent *ctl_stream(struct ctl_req *r);
+/* One frame of a stream. The client may be gone after it, and the request ended. */
+void ctl_put(struct ctl_req *r, char kind, const void *p, size_t len);
+/*
+ * What belongs to a connection and outlives its requests: end() is called when
+ * the connection ends, after its request was.  NULL: there is none, or none any more.
+ */
+struct ctl_session {
+	void (*end)(struct ctl_session *s);
+};
+struct ctl_session *ctl_session(const struct ctl_req *r);
+void ctl_session_set(struct ctl_req *r, struct ctl_session *s);
 
 /* --- members, checked before the handler runs --- */
 const char *ctl_str(const struct ctl_req *r, const char *name); /* NULL: not given */
@@ -137,5 +148,7 @@ void ctl_submit(struct ctl_req *r);
 void ctl_tail(struct ctl_req *r);
 void ctl_idle(struct ctl_req *r);
 void ctl_export(struct ctl_req *r);
+void ctl_records_export(struct ctl_req *r);
+void ctl_records_import(struct ctl_req *r);
 
 #endif

@@ -294,13 +294,9 @@ static int
 put_end(struct node_carry *c)
 {
 	struct wire_carrier_end e = { c->info.leaves, c->info.records, c->frames };
-	struct nrs_hash h;
-	int rc = nrs_digest_end(c->dg, &h);
 
-	if (rc == 0)
-		wire_carrier_end_encode(&c->s.out, &e, &h);
 	c->stage = STAGE_DONE;
-	return rc;
+	return wire_carrier_end_encode(&c->s.out, &e, c->dg);
 }
 
 static void

@@ -23,19 +23,27 @@ wire_carrier_head_encode(struct nrs_buf *b, const struct wire_carrier_head *h)
 	nrs_buf_u64(b, h->written.ms);
 }
 
-void
+int
 wire_carrier_end_encode(
-    struct nrs_buf *b, const struct wire_carrier_end *e, const struct nrs_hash *hash)
+    struct nrs_buf *b, const struct wire_carrier_end *e, struct nrs_digest *dg)
 {
+	struct nrs_hash hash = { { 0 } };
 	size_t at;
+	int rc;
 
 	wire_begin(b, TYPE_END, 0, 0, &at);
 	nrs_buf_u64(b, e->leaves);
 	nrs_buf_u64(b, e->records);
 	nrs_buf_u64(b, e->frames);
 	nrs_buf_zero(b, 32);
-	nrs_buf_hash(b, hash);
+	nrs_buf_hash(b, &hash);
 	wire_end(b, at);
+	if (b->err != 0)
+		return b->err;
+	nrs_digest_add(dg, b->p + at, b->len - at - NRS_HASH_LEN);
+	rc = nrs_digest_end(dg, &hash);
+	memcpy(b->p + b->len - NRS_HASH_LEN, hash.b, NRS_HASH_LEN);
+	return rc;
 }
 
 int
@@ -136,7 +144,8 @@ take_head(struct wire_carrier *c, const uint8_t **p, size_t *len, struct nrs_det
 /* --- frames ------------------------------------------------------------------ */
 
 static int
-take_end(struct wire_carrier *c, const struct wire_frame *f, struct nrs_detail *d)
+take_end(struct wire_carrier *c, const struct wire_frame *f, const uint8_t *head,
+    struct nrs_detail *d)
 {
 	struct nrs_hash want, have;
 	struct nrs_rd r;
@@ -152,6 +161,8 @@ take_end(struct wire_carrier *c, const struct wire_frame *f, struct nrs_detail *
 	if (rc != 0 || f->flags != 0 || f->stream != 0)
 		return broken(
 		    c, rc != 0 ? rc : NRS_ERESERVED, c->frame, "its END is malformed", d);
+	nrs_digest_add(c->dg, head, WIRE_HEADER_LEN);
+	nrs_digest_add(c->dg, f->body, f->len - NRS_HASH_LEN);
 	rc = nrs_digest_end(c->dg, &have);
 	if (rc == 0 && (!nrs_hash_eq(&want, &have) || c->end.frames != c->frames))
 		rc = NRS_ECORRUPT;
@@ -194,12 +205,12 @@ take_frame(struct wire_carrier *c, const uint8_t **p, size_t *len, struct wire_f
 		return broken(
 		    c, NRS_ELIMIT, c->off, "a frame is longer than any can be", d);
 	c->frame = c->off - WIRE_HEADER_LEN - ret->len;
-	if (ret->type == TYPE_END)
-		return take_end(c, ret, d);
 	nrs_put_u32(head, ret->len);
 	head[4] = ret->type;
 	head[5] = ret->flags;
 	nrs_put_u16(head + 6, ret->stream);
+	if (ret->type == TYPE_END)
+		return take_end(c, ret, head, d);
 	nrs_digest_add(c->dg, head, sizeof(head));
 	nrs_digest_add(c->dg, ret->body, ret->len);
 	c->frames++;

@@ -21,9 +21,9 @@ struct wire_carrier_end {
 };
 
 void wire_carrier_head_encode(struct nrs_buf *b, const struct wire_carrier_head *h);
-/* The END frame; hash is of every byte before it. */
-void wire_carrier_end_encode(
-    struct nrs_buf *b, const struct wire_carrier_end *e, const struct nrs_hash *hash);
+/* The END frame, with the hash of every byte before the hash: dg has had all that went before. */
+int wire_carrier_end_encode(struct nrs_buf *b, const struct wire_carrier_end *e,
+    struct nrs_digest *dg) NRS_MUST_CHECK;
 
 enum wire_carrier_state {
 	WIRE_CARRIER_HEAD, /* still to come */

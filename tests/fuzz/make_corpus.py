@@ -218,7 +218,8 @@ def carriers():
     body = frame(4, b"\0\0\0\0", 0) + frame(11, b"x" * 80) + frame(12, b"y" * 256)
 
     def end(data, frames, leaves=1, records=1):
-        return frame(0, struct.pack(">QQQ", leaves, records, frames) + bytes(32) + hashlib.sha256(data).digest(), 0)
+        whole = frame(0, struct.pack(">QQQ", leaves, records, frames) + bytes(64), 0)[:-32]
+        return whole + hashlib.sha256(data + whole).digest()
     put("carrier", "empty", b"\0" + head + end(head, 0))
     put("carrier", "three", b"\0" + head + body + end(head + body, 3))
     put("carrier", "cut", b"\0" + head + body)

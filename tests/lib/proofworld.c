@@ -115,6 +115,8 @@ proofworld_record(struct proofworld *w, unsigned int index, uint8_t kind, uint8_
 	MUST(nrs_payload_commit(w->dg, w->r[index].salt, payload, strlen(payload),
 		 &h.payload_commit) == 0);
 	nrs_header_encode(&h, w->r[index].header);
+	if (kind == 0)
+		w->r[index].header[4] = 2; /* of a later version */
 	nrs_seckey_public(w->k[key].feed, &feed);
 	len = nrs_header_pae(w->r[index].header, pae);
 	MUST(nrs_seckey_sign(w->k[key].feed, pae, len, sig) == 0);
@@ -151,6 +153,9 @@ proofworld_init(struct proofworld *w)
 		} else if (i == 3) {
 			proofworld_record(
 			    w, i, 42, NRS_TLP_RED, "of times to come", key - 1);
+		} else if (i == 6) {
+			proofworld_record(
+			    w, i, 0, NRS_TLP_RED, "of another version", key - 1);
 		} else {
 			proofworld_record(
 			    w, i, NRS_KIND_BUNDLE, NRS_TLP_GREEN, bundle, key - 1);

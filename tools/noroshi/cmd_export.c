@@ -1,4 +1,4 @@
-/* noroshi export: records out of the node into files. */
+/* noroshi export: records out of the node into files; --records is in cmd_carry.c. */
 #include "tools/noroshi/cli.h"
 
 #include <limits.h>
@@ -8,11 +8,14 @@
 
 #include "record/record.h"
 #include "tools/noroshi/answer.h"
+#include "tools/noroshi/carry.h"
 #include "tools/noroshi/ctl.h"
 #include "tools/noroshi/file.h"
 
 struct export_opts {
 	const char *output;
+	const char *records;
+	const char *peer;
 	bool proof;
 };
 
@@ -100,6 +103,16 @@ run_export(struct cli *c, void *opts, char **argv, unsigned int argc)
 	struct ctl *ctl;
 	int rc, worst = 0;
 
+	if (o->records != NULL && (argc > 0 || o->proof))
+		return cli_usage(c, NULL,
+		    "--records exports all from an event on: no IDs, and no --proof");
+	if (o->records != NULL)
+		return carry_export(c, o->records, o->peer, o->output);
+	if (argc == 0 || o->peer != NULL)
+		return cli_usage(c,
+		    "noroshi export ID...  or  noroshi export --records EVENT.. --for PEER",
+		    argc == 0 ? "export: an argument is missing"
+			      : "--for goes with --records only");
 	for (unsigned int i = 0; i < argc; i++)
 		if ((rc = check_id(c, argv[i])) != 0)
 			return rc;
@@ -128,6 +141,9 @@ run_export(struct cli *c, void *opts, char **argv, unsigned int argc)
 static const struct opt export_opts[] = {
 	{ "proof", 0, OPT_FLAG, NULL, O(proof),
 	    "with all that proves it, for noroshi verify", NULL },
+	{ "records", 0, OPT_TEXT, "EVENT..", O(records),
+	    "instead: all from an event on, for --for to import", NULL },
+	{ "for", 0, OPT_TEXT, "PEER", O(peer), "whose file it is", "@peer" },
 	{ "output", 'o', OPT_TEXT, "FILE", O(output),
 	    "or a directory; - is standard output", "@file" },
 	{ NULL },
@@ -135,4 +151,4 @@ static const struct opt export_opts[] = {
 #undef O
 
 const struct cmd cmd_export = { "export", "ID...", "records into files, with proofs", NULL,
-	export_opts, sizeof(struct export_opts), 1, UINT_MAX, NULL, run_export };
+	export_opts, sizeof(struct export_opts), 0, UINT_MAX, NULL, run_export };

@@ -105,9 +105,13 @@ trusted_free(struct trusted *t)
 /* --- what is told --------------------------------------------------------- */
 
 static const char *
-kind_text(char dst[32], uint8_t kind)
+kind_text(char dst[32], const struct nrs_header *h)
 {
-	if (kind >= NRS_KIND_BUNDLE && kind < NRS_KIND__MAX)
+	uint8_t kind = h->kind;
+
+	if (h->version != NRS_HEADER_VERSION)
+		snprintf(dst, 32, "of version %u", h->version);
+	else if (kind >= NRS_KIND_BUNDLE && kind < NRS_KIND__MAX)
 		snprintf(dst, 32, "%s", nrs_kind_name(kind));
 	else
 		snprintf(dst, 32, "%u", kind);
@@ -155,7 +159,7 @@ put_json(const char *path, const struct nrs_proof_result *r)
 	    1, "origin", r->origin, "fingerprint", fp, "index", (json_int_t)r->index,
 	    "leaf", leaf, "interpreted", r->interpreted, "created",
 	    time_json(r->header.created), "expires", time_json(r->header.expires), "kind",
-	    kind_text(kind, r->header.kind), "bytes", (json_int_t)r->header.payload_len);
+	    kind_text(kind, &r->header), "bytes", (json_int_t)r->header.payload_len);
 	if (o == NULL)
 		cli_oom();
 	json_object_set_new(
@@ -187,7 +191,7 @@ put_human(const struct cli *c, const char *path, const struct nrs_proof_result *
 	printf("\n  record     %s/%" PRIu64 "~%s\n", r->origin, r->index, hex);
 	nrs_fingerprint_format(fp, &r->manifest);
 	printf("  origin     fingerprint %s\n", fp);
-	printf("  kind       %s", kind_text(kind, r->header.kind));
+	printf("  kind       %s", kind_text(kind, &r->header));
 	if (r->interpreted)
 		printf(", %u object%s", r->bundle.n, ans_s(r->bundle.n));
 	else

@@ -18,6 +18,7 @@ const struct cmd *const cli_commands[] = {
 	&cmd_tail,
 	&cmd_export,
 	&cmd_verify,
+	&cmd_import,
 	&cmd_status,
 	&cmd_stats,
 	&cmd_conf_show,

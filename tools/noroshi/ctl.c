@@ -331,8 +331,8 @@ each_line(char *p, size_t len, int (*line)(void *arg, char *s, size_t len), void
 }
 
 int
-ctl_stream(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len), void *arg,
-    json_t **ret_end)
+ctl_pieces(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len),
+    int (*data)(void *arg, const void *p, size_t len), void *arg, json_t **ret_end)
 {
 	struct timeval none = { 0 };
 	struct ctl_answer a = { 0 };
@@ -343,11 +343,13 @@ ctl_stream(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len), void *a
 
 	*ret_end = NULL;
 	(void)setsockopt(ctl->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
-	while (rc == 0 && kind == 'L') {
+	while (rc == 0 && kind != 'J') {
 		if ((rc = recv_frame(ctl, &kind, &p, &len)) != 0)
 			return rc;
 		if (kind == 'L')
 			rc = each_line((char *)p, len, line, arg);
+		else if (kind == 'B' && data != NULL)
+			rc = data(arg, p, len);
 		else if (kind == 'J')
 			rc = parse_answer(ctl, p, len, &a);
 		else
@@ -360,4 +362,11 @@ ctl_stream(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len), void *a
 		*ret_end = json_incref(a.json);
 	ctl_answer_fini(&a);
 	return rc;
+}
+
+int
+ctl_stream(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len), void *arg,
+    json_t **ret_end)
+{
+	return ctl_pieces(ctl, line, NULL, arg, ret_end);
 }

@@ -40,6 +40,10 @@ int ctl_try(const struct cli *c, const char *cmd, json_t **ret) NRS_MUST_CHECK;
  * The lines of a stream, each without its newline, NUL after it; a non-zero
  * return of line() ends it and is returned.  *ret_end: the last J (to decref).
  */
+/* Likewise of a stream of lines and of pieces. */
+int ctl_pieces(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len),
+    int (*data)(void *arg, const void *p, size_t len), void *arg,
+    json_t **ret_end) NRS_MUST_CHECK;
 int ctl_stream(struct ctl *ctl, int (*line)(void *arg, char *s, size_t len), void *arg,
     json_t **ret_end) NRS_MUST_CHECK;
 

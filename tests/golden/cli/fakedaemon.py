@@ -22,7 +22,7 @@ MEMBERS_OF = {
     "peer.accept": {"communities", "addresses", "fingerprint"},
     "community.create": {"name", "ceiling", "onward", "history", "exercise"},
     "submit": {"community", "to", "tlp", "urgent", "expires_ms", "dry_run"},
-    "export": {"id", "proof"},
+    "export": {"id", "proof"}, "records.export": {"for", "from"}, "records.import": {"end"},
     "tail": {"from", "since_ms", "follow", "until_idle", "tlp", "communities", "heartbeat_s"},
 }
 PEER = {"name": "us.cert.example", "state": "up", "why": None, "suspended": False, "lag_records": 0,
@@ -46,6 +46,10 @@ class FakeDaemon:
         self.peer = PEER       # in status
         self.more_peers = []
         self.records = {}      # of export: id -> payload
+        self.pieces = []       # of records.export
+        self.stream_error = False
+        self.imported = b""
+        self.result = {}       # of records.import, besides what is usual
         self.more_communities = []
         self.state = "serving"
         self.lock = threading.Lock()
@@ -100,6 +104,10 @@ class FakeDaemon:
                 if req["cmd"] == "tail" and "error" not in answer:
                     for line in self.lines:
                         self.send(conn, b"L", line.encode() + b"\n")
+                if req["cmd"] == "records.export":
+                    for i, piece in enumerate(self.pieces):
+                        self.send(conn, b"L", b'{"done":%d,"total":%d}\n' % (i, len(self.pieces)))
+                        self.send(conn, b"B", piece)
                 if attached is not None:
                     answer["attach"] = True
                 self.send(conn, b"J", json.dumps(answer).encode())
@@ -208,6 +216,21 @@ class FakeDaemon:
             return self.error("notfound", "the record cannot be exported", 65, "it is sealed here"), None
         proof = b"NRP1" if req["proof"] else b""
         return {"id": name + "~01234567", "kind": "bundle", "tlp": "AMBER"}, proof + self.records[name]
+
+    def do_records_export(self, req, data):
+        if self.stream_error:
+            return self.error("state", "the file cannot be written to its end", 75), None
+        return {"peer": req["for"], "from": req["from"], "to": 42, "next": 43, "leaves": 9, "records": 2, "stopped": 0}, None
+
+    def do_records_import(self, req, data):
+        assert len(data) <= 1 << 20
+        self.imported += data
+        if not req["end"]:
+            return {"bytes": len(self.imported)}, None
+        origin = {"origin": "us.cert.example", "id": "A" * 44, "leaves": {"new": 5, "known": 0},
+                  "records": {"new": 3, "known": 1}, "refused": {}}
+        return dict({"source": "us.cert.example", "from": 1, "to": 42, "whole": True, "damage": None, "statements": 1,
+                     "origins": [origin], "refused": 0, "refusals": [], "gaps": []}, **self.result), None
 
     def do_tail(self, req, data):
         return {"cursor": "12.3"}, None

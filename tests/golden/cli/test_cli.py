@@ -170,7 +170,7 @@ def case_answers_are_hostile(w):
 def case_completion(w):
     def complete(*words):
         return w.run("__complete", *words).out.split()
-    assert complete("") == ["init", "peer", "community", "submit", "tail", "export", "verify", "status", "stats", "conf", "reload", "version", "help"]
+    assert complete("") == ["init", "peer", "community", "submit", "tail", "export", "verify", "import", "status", "stats", "conf", "reload", "version", "help"]
     assert complete("peer", "") == ["invite", "accept", "list", "show", "test", "suspend", "resume", "remove"]
     assert complete("peer", "show", "") == ["us.cert.example", "sg.cert.example"]
     assert complete("--color", "a") == ["auto", "always"]
@@ -418,6 +418,44 @@ def case_verify(w):
     assert answer["check"] == "form" and answer["offset"] == 4 and not answer["ok"], answer
     assert set(answer["error"]) == {"code", "what", "why", "next"} and answer["error"]["code"] == "version"
     assert w.daemon.requests == []
+
+
+def case_carry(w):
+    """export --records and import: pieces in order, a name for whole files only, what is told and with which status."""
+    w.daemon.pieces = [b"NRC1" + b"a" * 70000, b"b" * 300000, b"c"]
+    whole = b"".join(w.daemon.pieces)
+    assert w.run("export", "--records", "17..", "--for", "us.cert.example").stdout == whole
+    assert w.daemon.requests[-1][0] == {"v": 1, "cmd": "records.export", "for": "us.cert.example", "from": 17}
+    p = w.run("export", "--records", "0", "--for", "us.cert.example", "-o", "f")
+    assert (w.dir / "f").read_bytes() == whole and stat.S_IMODE((w.dir / "f").stat().st_mode) == 0o600
+    assert p.out == "" and "2 records and 9 leaves" in p.err and "--records 43.." in p.err and "not encrypted" in p.err, p.err
+    assert json.loads(w.run("--json", "-q", "export", "--records", "0..", "--for", "us.cert.example", "-o", "f").out)["bytes"] == len(whole)
+    w.file("f", "old")
+    w.daemon.stream_error = True
+    w.run("export", "--records", "0..", "--for", "us.cert.example", "-o", "f", expect=75)
+    assert (w.dir / "f").read_text() == "old" and sorted(x.name for x in w.dir.iterdir() if x.name.startswith("f")) == ["f"]
+    n = len(w.daemon.requests)
+    for args, text in ((["--records", "x..", "--for", "p"], "not where to begin"), (["--records", "1..5", "--for", "p"], "not where"),
+                       (["--records", "1.."], "--for"), (["--for", "p", "jp.cert.example/1"], "--records only"), ([], "missing"),
+                       (["--records", "0..", "--for", "p", "--proof"], "no --proof")):
+        assert text in w.run("export", *args, expect=64).err, args
+    code, shown = w.terminal("export", "--records", "0..", "--for", "us.cert.example")
+    assert code == 64 and "terminal" in shown and len(w.daemon.requests) == n
+    for size in (0, 1, 262143, 262144, 262145, 800000):
+        (w.dir / "in").write_bytes(bytes(size))
+        w.daemon.imported = b""
+        p = w.run("import", "in")
+        assert w.daemon.imported == bytes(size) and "us.cert.example: 3 new, 1 known record; 5 new, 0 known leaves" in p.out, p.out
+    assert w.run("import", "-", stdin=b"x" * 300000).err == "" and len(w.daemon.imported) == 300000 + 800000
+    w.daemon.result = {"whole": False, "damage": "it is cut short, at byte 9", "refused": 2,
+                       "refusals": [{"origin": "us.cert.example", "index": 7, "code": "sig", "text": "bad\x1b[31m"},
+                                    {"origin": None, "index": None, "code": "type", "text": "a frame"}],
+                       "gaps": [{"origin": "us.cert.example", "held": 4, "begins": 9}]}
+    p = w.run("import", "in", expect=65)
+    assert "refused: us.cert.example/7: bad\\x1b[31m (sig)" in p.err and "refused: a frame (type)" in p.err, p.err
+    assert "held up to 4, and the file begins at 9" in p.err and "in is not whole: it is cut short" in p.err, p.err
+    assert json.loads(w.run("--json", "import", "in", expect=65).out)["refused"] == 2
+    w.run("import", "nowhere", expect=74)
 
 
 # --- submit ----------------------------------------------------------------

@@ -419,7 +419,7 @@ rewrite(struct nrs_buf *b, void (*edit)(const struct wire_frame *f, struct nrs_b
 	size_t len = b->len;
 	struct wire_carrier c;
 	struct wire_frame f;
-	struct nrs_hash h;
+	struct nrs_digest *dg = nrs_digest_new();
 	struct nrs_buf out;
 	int rc, err;
 
@@ -439,9 +439,11 @@ rewrite(struct nrs_buf *b, void (*edit)(const struct wire_frame *f, struct nrs_b
 	}
 	assert_int_equal(rc, 0);
 	wire_carrier_fini(&c);
-	assert_int_equal(nrs_sha256(out.p, out.len, &h), 0);
-	wire_carrier_end_encode(&out, &e, &h);
-	assert_int_equal(out.err, 0);
+	assert_non_null(dg);
+	nrs_digest_begin(dg);
+	nrs_digest_add(dg, out.p, out.len);
+	assert_int_equal(wire_carrier_end_encode(&out, &e, dg), 0);
+	nrs_digest_free(dg);
 	nrs_buf_fini(b);
 	*b = out;
 }
