@@ -8,7 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 
+#include "crypto/aead.h"
 #include "crypto/key.h"
 #include "daemon/app.h"
 #include "daemon/app_priv.h"
@@ -46,10 +48,8 @@ env_wake_at(struct nrs_env *e, struct nrs_mono t)
 
 /* After start-up getrandom() fails only for mistakes of ours. */
 static void
-env_random(struct nrs_env *e, void *buf, size_t len)
+get_random(uint8_t *p, size_t len)
 {
-	uint8_t *p = buf;
-
 	while (len > 0) {
 		ssize_t n = getrandom(p, len, 0);
 
@@ -60,6 +60,28 @@ env_random(struct nrs_env *e, void *buf, size_t len)
 		p += n;
 		len -= (size_t)n;
 	}
+}
+
+#define RANDOM_SMALL 64
+
+/* Small ones, of which each record takes some, come from a page; used bytes are gone. */
+static void
+env_random(struct nrs_env *e, void *buf, size_t len)
+{
+	static uint8_t page[2048]; /* the loop's thread only */
+	static size_t left;
+
+	if (len > RANDOM_SMALL) {
+		get_random(buf, len);
+		return;
+	}
+	if (left < len) {
+		get_random(page, sizeof(page));
+		left = sizeof(page);
+	}
+	left -= len;
+	memcpy(buf, page + left, len);
+	nrs_wipe(page + left, len);
 }
 
 /* --- signatures -------------------------------------------------------------- */

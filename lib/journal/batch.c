@@ -202,7 +202,7 @@ nrs_journal_put_record(
     struct nrs_journal *j, const struct nrs_jrecord *r, uint64_t *ret_pos)
 {
 	struct nrs_jbatch *b = &j->form;
-	uint8_t key[NRS_AEAD_KEY], nonce[16], *p, *body;
+	uint8_t nonce[16], *p, *body;
 	size_t plain, len, at;
 	int rc;
 
@@ -224,9 +224,8 @@ nrs_journal_put_record(
 	memcpy(body, r->salt, NRS_SALT_LEN);
 	if (r->data.len > 0)
 		memcpy(body + NRS_SALT_LEN, r->data.p, r->data.len);
-	if ((rc = nrs_body_key(j->seeds[b->seg - 1], nonce, &r->c, key)) == 0)
-		rc = nrs_aead_seal(key, &r->flags, 1, body, plain, body);
-	nrs_wipe(key, sizeof(key));
+	rc = nrs_sealer_seal(
+	    j->sealer, j->seeds[b->seg - 1], nonce, &r->c, &r->flags, 1, body, plain, body);
 	if (rc != 0)
 		return rc;
 	nrs_jframe_seal(p, b->salt_crc, NRS_J_RECORD, r->flags, (uint32_t)len, b->number);

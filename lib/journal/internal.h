@@ -190,6 +190,7 @@ struct nrs_journal {
 	struct nrs_hash origin;
 	uint64_t segment_bytes;
 	struct nrs_digest *dg;
+	struct nrs_sealer *sealer;
 
 	/* where the next batch will stand */
 	uint32_t seg;

@@ -443,7 +443,9 @@ nrs_journal_open(
 	j->turn_waits.last = &j->turn_waits.first;
 	nrs_jbatch_init(&j->form);
 	nrs_jbatch_init(&j->flight);
-	if ((j->dg = nrs_digest_new()) == NULL) {
+	j->dg = nrs_digest_new();
+	j->sealer = nrs_sealer_new();
+	if (j->dg == NULL || j->sealer == NULL) {
 		rc = NRS_ENOMEM;
 		goto out;
 	}
@@ -470,6 +472,7 @@ nrs_journal_free(struct nrs_journal *j)
 		nrs_wipe(j->seeds, j->seeds_cap * sizeof(*j->seeds));
 	free(j->seeds);
 	nrs_digest_free(j->dg);
+	nrs_sealer_free(j->sealer);
 	free(j);
 }
 

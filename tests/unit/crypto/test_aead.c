@@ -120,6 +120,37 @@ test_body_key(void **state)
 	assert_memory_not_equal(key, other, 32);
 }
 
+/* One context for many bodies makes what the two steps make, whatever came before. */
+static void
+test_sealer(void **state)
+{
+	struct nrs_sealer *s = nrs_sealer_new();
+	static uint8_t text[4096], one[4096 + 16], two[4096 + 16], back[4096];
+	uint8_t seed[32], nonce[16], key[32], flags;
+	struct nrs_hash c;
+
+	assert_non_null(s);
+	for (size_t len = 0; len <= sizeof(text); len += len < 70 ? 1 : 671) {
+		for (size_t i = 0; i < 32; i++) {
+			seed[i] = (uint8_t)(i * len);
+			c.b[i] = (uint8_t)(i + len);
+			nonce[i % 16] = (uint8_t)(len - i);
+		}
+		for (size_t i = 0; i < len; i++)
+			text[i] = (uint8_t)(i * 7 + len);
+		flags = (uint8_t)len;
+		assert_int_equal(nrs_body_key(seed, nonce, &c, key), 0);
+		assert_int_equal(nrs_aead_seal(key, &flags, 1, text, len, one), 0);
+		assert_int_equal(
+		    nrs_sealer_seal(s, seed, nonce, &c, &flags, 1, text, len, two), 0);
+		assert_memory_equal(one, two, len + 16);
+		assert_int_equal(nrs_aead_open(key, &flags, 1, two, len + 16, back), 0);
+		assert_memory_equal(back, text, len);
+	}
+	nrs_sealer_free(s);
+	nrs_sealer_free(NULL);
+}
+
 static void
 test_gcm(void **state)
 {
@@ -202,6 +233,7 @@ main(void)
 		cmocka_unit_test(test_sha256),
 		cmocka_unit_test(test_label),
 		cmocka_unit_test(test_body_key),
+		cmocka_unit_test(test_sealer),
 		cmocka_unit_test(test_gcm),
 		cmocka_unit_test(test_gcm_damage),
 		cmocka_unit_test(test_wrap),
