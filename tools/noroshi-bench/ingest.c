@@ -310,6 +310,20 @@ tell_million(struct bench *b, const struct run *r)
 	    r->frame_bytes * r->ratio * 1e6 / PER_BUNDLE / 1e6);
 }
 
+/* What else the machine does changes times, and processor time hardly. */
+static void
+tell_cpu(struct bench *b, const struct run *r, const struct limit_floor *f)
+{
+	double least = 0, all = r->cpu_us / (1 - r->sender);
+
+	for (unsigned int i = 0; i < f->n; i++)
+		least += f->stage[i].cpu_us;
+	bench_note(b,
+	    "ingest, by processor time of the last run: %.0f us for a bundle, both ends; the "
+	    "floor's stages %.0f us, both ends: ratio %.2f",
+	    all, least, least / all);
+}
+
 static int
 ingest_runs(struct rig *g, uint64_t n)
 {
@@ -342,6 +356,7 @@ ingest_runs(struct rig *g, uint64_t n)
 	    &(struct bench_row){ .name = "ingest.json", .unit = "MB/s", .value = mb });
 	limit_floor_rows(g->b, "ingest", &worst);
 	tell_run(g->b, "ingest", &r, PER_BUNDLE);
+	tell_cpu(g->b, &r, &f);
 	tell_million(g->b, &r);
 	bench_note(g->b, "ingest: %u threads for jobs, as configured", g->threads);
 	return 0;
