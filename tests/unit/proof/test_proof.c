@@ -92,6 +92,7 @@ test_all_records(void **state)
 		{ 3, 4, 1, 1, 1 },
 		{ 3, 5, 1, 1, 2 },
 		{ 3, 8, 1, 2, 2 },
+		{ 6, 7, 2, 2, 2 },
 		{ 5, 6, 2, 2, 2 },
 		{ 7, 8, 2, 2, 2 },
 	};
@@ -114,8 +115,9 @@ test_all_records(void **state)
 		assert_int_equal(r.last_manifest, v[i].last);
 		assert_memory_equal(r.feed.id, world->m[v[i].feed].feed.id, NRS_KEYID_LEN);
 		assert_memory_equal(r.log.pub, world->m[v[i].log].log.pub, 32);
-		assert_int_equal(r.interpreted, v[i].index != 3);
-		assert_int_equal(r.bundle.n, v[i].index != 3 ? 1 : 0);
+		assert_int_equal(r.interpreted, v[i].index % 3 != 0);
+		assert_int_equal(r.bundle.n, v[i].index % 3 != 0 ? 1 : 0);
+		assert_int_equal(r.header.version, v[i].index == 6 ? 2 : 1);
 		assert_int_equal(r.payload.len, world->r[v[i].index].payload.len);
 		assert_memory_equal(
 		    r.payload.p, world->r[v[i].index].payload.p, r.payload.len);
@@ -301,8 +303,8 @@ shorter_path(struct nrs_proof_file *f, struct nrs_buf *b)
 static void
 other_record(struct nrs_proof_file *f, struct nrs_buf *b)
 {
-	f->header = world->r[6].header;
-	f->sigs.p = world->r[6].sigs.p;
+	f->header = world->r[5].header;
+	f->sigs.p = world->r[5].sigs.p;
 }
 
 static void
