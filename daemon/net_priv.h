@@ -96,6 +96,10 @@ struct net {
 	TAILQ_HEAD(listeners, net_listener) listeners, next;
 	struct event *resume; /* listening again after EMFILE */
 	struct event *turn;   /* the next turn of the loop: more may be accepted */
+	struct net_hellos {
+		struct nrs_mono since;
+		unsigned int n;
+	} hellos[2]; /* of strangers; from where peers were up */
 	uint64_t refused[NET_R__MAX];
 	struct net_logged {
 		char host[64];

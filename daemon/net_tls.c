@@ -21,8 +21,13 @@
 
 #include "crypto/digest.h"
 #include "crypto/key.h"
+#include "daemon/loop.h"
 #include "daemon/tls_ctx.h"
 #include "node/node.h"
+
+/* A second: from where peers were up before, and from everywhere else. */
+#define HELLOS_KNOWN   1000u
+#define HELLOS_STRANGE 250u
 
 static const unsigned char alpn[] = { 9, 'n', 'o', 'r', 'o', 's', 'h', 'i', '/', '1' };
 
@@ -65,6 +70,31 @@ verify_cb(X509_STORE_CTX *store, void *arg)
 	return 1;
 }
 
+/*
+ * The costly part begins behind this one: about 1 ms for each.  Strangers, and the
+ * places where peers were up before, have so many in a second each, and no more.
+ */
+static int
+hello_cb(SSL *ssl, int *alert, void *arg)
+{
+	struct net *net = arg;
+	const struct net_conn *c = SSL_get_app_data(ssl);
+	struct net_hellos *h;
+	struct nrs_mono now = loop_mono();
+
+	if (c == NULL || c->host == NULL)
+		return SSL_CLIENT_HELLO_SUCCESS;
+	h = &net->hellos[c->host->known];
+	if (now.ns - h->since.ns >= UINT64_C(1000000000)) {
+		h->since = now;
+		h->n = 0;
+	}
+	if (h->n++ < (c->host->known ? HELLOS_KNOWN : HELLOS_STRANGE))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_INTERNAL_ERROR;
+	return SSL_CLIENT_HELLO_ERROR;
+}
+
 static int
 alpn_cb(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     const unsigned char *in, unsigned int in_len, void *arg)
@@ -89,6 +119,7 @@ tls_init(struct net *net, struct nrs_detail *d)
 		return rc;
 	ctx = net->ssl;
 	SSL_CTX_set_cert_verify_callback(ctx, verify_cb, net);
+	SSL_CTX_set_client_hello_cb(ctx, hello_cb, net);
 	SSL_CTX_set_alpn_select_cb(ctx, alpn_cb, NULL);
 	/* SSL_CTX_set_alpn_protos() alone is 0 on success. */
 	if (SSL_CTX_set1_client_sigalgs_list(ctx, "ed25519") != 1 ||
@@ -193,6 +224,8 @@ reason_of(const struct net_conn *c, unsigned long err)
 	case SSL_R_NO_APPLICATION_PROTOCOL:
 	case SSL_R_BAD_EXTENSION:
 		return NET_R_ALPN;
+	case SSL_R_CALLBACK_FAILED:
+		return NET_R_LIMIT;
 	case SSL_R_UNEXPECTED_EOF_WHILE_READING:
 		return NET_R_HANGUP;
 	default:
