@@ -96,6 +96,7 @@ struct cmd {
 extern const struct cmd cmd_init;
 extern const struct cmd cmd_peer_invite, cmd_peer_accept, cmd_peer_list, cmd_peer_show,
     cmd_peer_test, cmd_peer_suspend, cmd_peer_resume, cmd_peer_remove;
+extern const struct cmd cmd_access_add, cmd_access_list, cmd_access_revoke;
 extern const struct cmd cmd_community_list, cmd_community_show, cmd_community_create;
 extern const struct cmd cmd_submit, cmd_tail, cmd_export, cmd_verify, cmd_import;
 extern const struct cmd cmd_status, cmd_stats, cmd_version, cmd_reload, cmd_conf_show;

@@ -9,6 +9,7 @@
 #include "import/indicator.h"
 #include "tools/noroshi/answer.h"
 #include "tools/noroshi/ctl.h"
+#include "tools/noroshi/remote.h"
 #include "tools/noroshi/table.h"
 #include "tools/noroshi/when.h"
 
@@ -16,6 +17,7 @@
 
 struct tail_opts {
 	const char *from, *since, *count, *tlp;
+	const char *cert, *key, *server;
 	struct opt_list communities;
 	bool until_idle, follow;
 };
@@ -155,6 +157,29 @@ request(const struct tail_opts *o, struct nrs_wall since, enum nrs_tlp tlp)
 	return req;
 }
 
+/* From another machine: what may be seen is for its node to say. */
+static int
+tail_remote(struct cli *c, const struct tail_opts *o, struct tail *t, struct nrs_wall since)
+{
+	struct remote_opts ro = { .cert = o->cert,
+		.key = o->key,
+		.server = o->server,
+		.from = o->from,
+		.patient = o->follow };
+	char time[25];
+	int rc;
+
+	if (o->until_idle || o->tlp != NULL || o->communities.n > 0)
+		return cli_usage(c, "They are for the control socket.",
+		    "--until-idle, --tlp and --community do not go with -S HOST:PORT");
+	if (o->since != NULL) {
+		nrs_time_format(time, since);
+		ro.since = time;
+	}
+	rc = remote_stream(c, &ro, take_line, t);
+	return rc == ENOUGH ? 0 : rc;
+}
+
 static int
 run_tail(struct cli *c, void *opts, char **argv, unsigned int argc)
 {
@@ -168,7 +193,14 @@ run_tail(struct cli *c, void *opts, char **argv, unsigned int argc)
 	struct ctl *ctl;
 	int rc;
 
-	if ((rc = check_opts(c, o, &t, &since, &tlp)) != 0 || (rc = ctl_open(c, &ctl)) != 0)
+	if ((rc = check_opts(c, o, &t, &since, &tlp)) != 0)
+		return rc;
+	if (remote_address(c->socket))
+		return tail_remote(c, o, &t, since);
+	if (o->cert != NULL || o->key != NULL || o->server != NULL)
+		return cli_usage(c, "noroshi -S HOST:PORT tail --cert ...",
+		    "--cert, --key and --server are for -S HOST:PORT");
+	if ((rc = ctl_open(c, &ctl)) != 0)
 		return rc;
 	if ((rc = ctl_send(ctl, request(o, since, tlp), NULL, 0)) == 0)
 		rc = ctl_stream(ctl, take_line, &t, &end);
@@ -193,6 +225,10 @@ static const struct opt tail_opts[] = {
 	    "CLEAR GREEN AMBER AMBER+STRICT RED" },
 	{ "community", 'C', OPT_LIST, "NAME", O(communities), "only these (several)",
 	    "@community" },
+	{ "cert", 0, OPT_TEXT, "FILE", O(cert), "-S HOST:PORT: our certificate", "@file" },
+	{ "key", 0, OPT_TEXT, "FILE", O(key), "-S HOST:PORT: the key of it", "@file" },
+	{ "server", 0, OPT_TEXT, "FILE", O(server),
+	    "-S HOST:PORT: manifest of the CERT, or the pin of its TLS key", "@file" },
 	{ NULL },
 };
 #undef O
@@ -200,5 +236,6 @@ static const struct opt tail_opts[] = {
 const struct cmd cmd_tail = { "tail", NULL, "print what arrives, as it arrives",
 	"    One line for each object: NDJSON in a pipe or with --json, exactly as subscribers\n"
 	"    get it; for people on a terminal, with values made harmless to click.\n"
-	"    Without --from or --since, from now on.\n",
+	"    Without --from or --since, from now on. With -S HOST:PORT from another machine's\n"
+	"    stream, connecting again and going on where it was whenever the link is lost.\n",
 	tail_opts, sizeof(struct tail_opts), 0, 0, NULL, run_tail };

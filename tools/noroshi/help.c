@@ -106,6 +106,10 @@ put_words(struct cli *c, const char *words, const char *prefix)
 		put_names(c, "peer.list", "peers", prefix);
 		return;
 	}
+	if (strcmp(words, "@subscriber") == 0) {
+		put_names(c, "access.list", "access", prefix);
+		return;
+	}
 	if (strcmp(words, "@community") == 0) {
 		put_names(c, "community.list", "communities", prefix);
 		return;

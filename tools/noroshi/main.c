@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "tools/noroshi/remote.h"
 
 #define DEFAULT_SOCKET "/run/noroshi/control.sock"
 
@@ -18,7 +19,8 @@ struct globals {
 
 #define G(f) offsetof(struct globals, f)
 const struct opt cli_global_opts[] = {
-	{ "socket", 'S', OPT_TEXT, "SOCKET", G(socket), "of the daemon", "@file" },
+	{ "socket", 'S', OPT_TEXT, "SOCKET", G(socket), "of the daemon; tail: or HOST:PORT",
+	    "@file" },
 	{ "json", 0, OPT_FLAG, NULL, G(json), "exact output for programs", NULL },
 	{ "csv", 0, OPT_FLAG, NULL, G(csv), "tables as CSV", NULL },
 	{ "quiet", 'q', OPT_FLAG, NULL, G(quiet), "no progress, no summary", NULL },
@@ -167,6 +169,11 @@ run_cmd(struct cli *c, struct globals *g, const struct cmd *cmd, int argc, char 
 	}
 	if ((rc = apply_globals(c, g)) != 0)
 		goto out;
+	if (cmd != &cmd_tail && remote_address(c->socket)) {
+		rc = cli_usage(c, "Only \"noroshi tail\" goes to another machine.",
+		    "%s needs the control socket, not %s", cmd->name, c->socket);
+		goto out;
+	}
 	if ((unsigned int)argc < cmd->min || (unsigned int)argc > cmd->max) {
 		next = cli_fmt("noroshi %s%s%s", cmd->name, cmd->args != NULL ? " " : "",
 		    cmd->args != NULL ? cmd->args : "");
