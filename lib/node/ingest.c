@@ -20,7 +20,7 @@
 
 #define LEAF_TIME   (30 * SECOND)
 #define GROUPS_MAX  16u		 /* jobs at one time: more would only wait in a queue */
-#define GROUP_MAX   32u		 /* records of one job */
+#define GROUP_MAX   16u		 /* records of one job */
 #define GROUP_BYTES (256u << 10) /* of payload, after which a group is full */
 #define TOOLS_KEEP  (1u << 20)	 /* bytes of buffer that a worker keeps */
 #define ALONE_BYTES 4096u /* a record of so much is checked sooner than a thread wakes up */
