@@ -38,10 +38,10 @@ struct ctl_conn {
 	enum conf_role role;
 	char who[32];
 	uint32_t uid;
-	struct ctl_req *req;	/* under way */
-	struct ctl_req *coming; /* its J is here, its B is not */
+	struct ctl_req *req;	     /* under way */
+	struct ctl_req *coming;	     /* its J is here, its B is not */
 	struct ctl_session *session; /* outlives its requests */
-	uint8_t *body;		/* being read */
+	uint8_t *body;		     /* being read */
 	size_t len, have;
 	char kind;
 	bool ending; /* freed once its last answer is out */

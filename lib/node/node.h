@@ -277,7 +277,8 @@ struct node_import_origin {
 	uint64_t leaves_new, leaves_known, records_new, records_known;
 	uint64_t refused;
 	uint64_t codes[128]; /* by wire code */
-	uint64_t held, begins; /* leaves end here, and the file's begin above; 0, 0: no gap */
+	uint64_t held,
+	    begins; /* leaves end here, and the file's begin above; 0, 0: no gap */
 };
 struct node_import_refusal {
 	const char *origin; /* NULL: not known */
@@ -293,7 +294,8 @@ struct node_import_result {
 	const char *damage; /* why not, and where; NULL */
 	uint64_t statements, refused;
 	unsigned int norigins, nrefusals;
-	const struct node_import_origin *origins; /* valid until the next call about the import */
+	const struct node_import_origin
+	    *origins; /* valid until the next call about the import */
 	const struct node_import_refusal *refusals; /* the first of them */
 };
 void node_import_result(struct node_import *im, struct node_import_result *ret);

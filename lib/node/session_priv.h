@@ -49,7 +49,7 @@ struct session {
 	bool serve_more; /* work is left */
 	bool carrier;	 /* no connection: frames go to a file, or come from one */
 	struct node_import *import; /* carrier: what comes in */
-	uint64_t held;	 /* bytes of records that came in and are not dealt with */
+	uint64_t held; /* bytes of records that came in and are not dealt with */
 };
 
 /* A community as the other side knows it. */

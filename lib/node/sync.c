@@ -725,7 +725,8 @@ sync_carry_chain(struct origin *o, const struct nrs_hash *id, unsigned int *unkn
 	struct share_aud sa = { .id = *id, .type = AUD_DIRECT };
 	struct audience *a = audience_find(o, id);
 	struct node *n = o->node;
-	bool community = a != NULL ? a->type == AUD_COMMUNITY : community_find(n, id) != NULL;
+	bool community =
+	    a != NULL ? a->type == AUD_COMMUNITY : community_find(n, id) != NULL;
 
 	if (!wanted(n, o, id, community ? AUD_COMMUNITY : AUD_DIRECT))
 		return NULL;
