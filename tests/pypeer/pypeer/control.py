@@ -458,7 +458,7 @@ class Control:
                 raise Failed("ceiling", what, "TLP:RED goes to named recipients only", "correct the input", 65)
             if level > last.ceiling:
                 raise Failed("ceiling", what, f"the ceiling of {community} is TLP:{F.TLP[last.ceiling]}",
-                             "correct the input", 77)
+                             "correct the input", 65)
             flags = last.onward << 2 | (F.FLAG_EXERCISE if last.exercise else 0)
             return last.community, [m for m in sorted(last.members) if m != node.name], flags, last.epoch
         recipients = sorted(set(to or []))
@@ -514,8 +514,8 @@ class Control:
                 out.append(json_bytes({**head, "object": o}) + b"\n")
         return out
 
-    async def stream(self, at: tuple[int, int], clearance: Filter, follow: bool, until_idle: bool, heartbeat: float,
-                     send: Callable[[bytes], Awaitable[None]]) -> str:
+    async def stream(self, at: tuple[int, int], clearance: Filter, follow: bool, until_idle: bool,
+                     heartbeat: float | None, send: Callable[[bytes], Awaitable[None]]) -> str:
         """From a cursor on; each send waits for its reader, and for nobody else's. Returns the cursor to go on from."""
         number, skip = max(at[0], 1), at[1] if at[0] else 0
         while True:
@@ -574,7 +574,7 @@ class Control:
 
         end = await self.until_closed(reader, self.stream(
             at, clearance, request.get("follow", False), request.get("until_idle", False),
-            request.get("heartbeat_s", 30), send))
+            request.get("heartbeat_s"), send))
         return {"cursor": end}
 
     # -- subscribers --------------------------------------------------------------------------------------------
