@@ -503,7 +503,7 @@ class Node:
         c = self.communities.get(s.community)
         if c is None:
             if s.epoch != 0:
-                raise Refused("unknown", "a statement of an unknown community")
+                raise Refused("order", "a statement of an unknown community")
             if not self._signed_enough(s, s):
                 raise Refused("signature", "the founding statement is not signed by its stewards")
             if sum(not x.trusted for x in self.communities.values()) >= MAX_PENDING_COMMUNITIES:
@@ -522,10 +522,10 @@ class Node:
         if c.frozen:
             raise Refused("fork", "the community is frozen")
         if s.epoch != c.last.epoch + 1 or s.previous != c.last.hash():
-            raise Refused("chain", "the statement does not follow the last one held")
+            raise Refused("order", "the statement does not follow the last one held")
         same = (s.name, s.founder, s.nonce, s.exercise)
         if same != (c.last.name, c.last.founder, c.last.nonce, c.last.exercise):
-            raise Refused("range", "what can never change has changed")
+            raise Refused("syntax", "what can never change has changed")
         if not self._signed_enough(s, c.last):
             raise Refused("signature", "the statement is not signed by the stewards before it")
         self._adopt(c, s, trusted)

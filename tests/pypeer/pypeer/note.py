@@ -323,11 +323,11 @@ def parse_statement(raw: bytes) -> Statement:
     if (previous == "-") != (epoch == 0):
         raise Refused("range", "only epoch 0 has no previous statement")
     if any(members.get(s) != k for s, k in stewards.items()):
-        raise Refused("range", "a steward is no member")
+        raise Refused("member", "a steward is no member")
     if epoch == 0 and founder not in stewards:
-        raise Refused("range", "the founder is no steward")
+        raise Refused("member", "the founder is no steward")
     if community != community_id(founder, name, nonce):
-        raise Refused("range", "the id of the community is not that of its founder, name and nonce")
+        raise Refused("syntax", "the id of the community is not that of its founder, name and nonce")
     return Statement(community, name, founder, nonce, epoch, None if previous == "-" else unb64(previous, 32),
                      threshold, ceiling, ONWARD.index(onward), history, exercise, stewards, members, raw, note.text,
                      note)
