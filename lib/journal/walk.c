@@ -178,7 +178,8 @@ used_from(const struct nrs_jimage *im, size_t at)
 struct salvage {
 	uint64_t batch; /* 0: no frame of it is known */
 	uint32_t frames;
-	bool bad; /* something of it was told already */
+	bool bad;  /* something of it was told already */
+	bool last; /* no later batch stands behind it: recovery would cut it off */
 	size_t at;
 };
 
@@ -213,7 +214,7 @@ salvage_damage(struct walk *w, struct salvage *s)
 	if (next != 0)
 		s->at = next;
 	return tell_fault(w, NRS_JWALK_BAD, next != 0 ? next - len : s->at, len,
-	    head_ok ? &h : NULL, next == 0, head_ok ? body_why : head_why);
+	    head_ok ? &h : NULL, s->last || next == 0, head_ok ? body_why : head_why);
 }
 
 /* A sound frame. 1: the batch ends here, s->at is behind it. */
@@ -228,17 +229,17 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 		s->bad = true;
 		s->at += len;
 		return tell_fault(
-		    w, NRS_JWALK_BAD, at, len, h, false, "frame of an earlier batch");
+		    w, NRS_JWALK_BAD, at, len, h, s->last, "frame of an earlier batch");
 	}
 	if (s->batch != 0 && h->batch != s->batch) {
 		if (!s->bad)
-			rc = tell_fault(w, NRS_JWALK_COMMIT, at, 0, NULL, false,
+			rc = tell_fault(w, NRS_JWALK_COMMIT, at, 0, NULL, s->last,
 			    "batch ends without its COMMIT");
 		return rc != 0 ? rc : 1;
 	}
 	if (s->batch == 0 && !s->bad && im->batch != 0 && h->batch != im->batch + 1) {
 		rc = tell_fault(
-		    w, NRS_JWALK_BATCHES, at, 0, NULL, false, "batches are missing");
+		    w, NRS_JWALK_BATCHES, at, 0, NULL, s->last, "batches are missing");
 		if (rc != 0)
 			return rc;
 	}
@@ -249,7 +250,7 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 		    (h->len != JCOMMIT_BODY ||
 			!nrs_jcommit_ok(im->p, im->off, at, s->frames))) {
 			s->bad = true;
-			rc = tell_fault(w, NRS_JWALK_COMMIT, at, len, h, false,
+			rc = tell_fault(w, NRS_JWALK_COMMIT, at, len, h, s->last,
 			    "COMMIT does not fit its batch");
 		}
 		if (rc == 0)
@@ -259,7 +260,7 @@ salvage_frame(struct walk *w, struct salvage *s, const struct nrs_jhead *h, bool
 	if ((h->type == NRS_J_STATE) != (at == JSEG_HEADER)) {
 		s->bad = true;
 		rc = tell_fault(
-		    w, NRS_JWALK_BAD, at, len, h, false, "STATE in a wrong place");
+		    w, NRS_JWALK_BAD, at, len, h, s->last, "STATE in a wrong place");
 		if (rc != 0 || h->type == NRS_J_STATE)
 			return rc;
 	}
@@ -275,6 +276,7 @@ salvage(struct walk *w)
 	struct nrs_jhead h;
 	int rc = 0;
 
+	s.last = im->batch != 0 && !nrs_jimage_later(im, im->off, im->batch + 1);
 	while (rc == 0 && !w->done && s.at < im->len) {
 		rc = nrs_jframe_check(&h, im->p + s.at, im->len - s.at, im->salt_crc);
 		if (rc == NRS_ECORRUPT)
@@ -292,11 +294,14 @@ salvage(struct walk *w)
 	im->off = s.at;
 	if (s.batch == 0)
 		return rc < 0 ? rc : 0;
+	im->batch = s.batch;
 	if (w->end->first_batch == 0)
 		w->end->first_batch = s.batch;
-	w->end->last_batch = im->batch = s.batch;
-	if (!w->done)
-		w->end->end = (uint32_t)s.at;
+	if (!s.last) {
+		w->end->last_batch = s.batch;
+		if (!w->done)
+			w->end->end = (uint32_t)s.at;
+	}
 	return rc < 0 ? rc : 0;
 }
 

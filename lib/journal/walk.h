@@ -42,12 +42,13 @@ struct nrs_jwalk_item {
 	uint32_t off;	 /* in the segment, of the frame or of the fault */
 	uint32_t len;	 /* likewise; 0: something that should be there is not */
 	const char *why; /* FAULT */
-	bool tail;	 /* FAULT: nothing sound follows in this segment */
+	/* FAULT: no frame of a later batch follows in this segment: recovery would cut it off. */
+	bool tail;
 	enum nrs_jwalk_fault fault;
 };
 
 struct nrs_jwalk_end {
-	uint32_t end;	      /* after the last batch that was committed */
+	uint32_t end; /* after the last batch that recovery would believe, or has to */
 	uint64_t first_batch; /* 0: there is none */
 	uint64_t last_batch;
 	bool state; /* its STATE is sound: */

@@ -100,8 +100,7 @@ take_tree(struct reading *rd, struct m_origin *o, const struct nrs_frontier *put
 	o->broken = false;
 	o->bridged_from = o->bridged_to = 0;
 	o->state_size = put->size;
-	o->leaves_pos.n = 0;
-	memset(o->leaves_pos.p, 0, o->leaves_pos.cap * sizeof(uint64_t));
+	vec_fini(&o->leaves_pos);
 }
 
 static void
