@@ -66,6 +66,8 @@ nrs_seen_free(struct nrs_seen *s)
 {
 	if (s == NULL)
 		return;
+	if (s == NULL)
+		return;
 	entries_free(&s->reserved);
 	entries_free(&s->added);
 	entries_free(&s->handed);

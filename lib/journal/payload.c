@@ -8,9 +8,34 @@
 
 #define LEVEL 1
 
+struct nrs_packer {
+	ZSTD_CCtx *ctx;
+};
+
+struct nrs_packer *
+nrs_packer_new(void)
+{
+	struct nrs_packer *k = calloc(1, sizeof(*k));
+
+	if (k != NULL && (k->ctx = ZSTD_createCCtx()) != NULL)
+		return k;
+	free(k);
+	return NULL;
+}
+
+void
+nrs_packer_free(struct nrs_packer *k)
+{
+	if (k == NULL)
+		return;
+	ZSTD_freeCCtx(k->ctx);
+	free(k);
+}
+
+/* The same bytes with and without a context that is kept. */
 int
-nrs_payload_compress(
-    const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len, bool *ret_raw)
+nrs_packer_run(struct nrs_packer *k, const uint8_t *p, size_t len, uint8_t **ret,
+    size_t *ret_len, bool *ret_raw)
 {
 	size_t n;
 	uint8_t *out, *fit;
@@ -25,7 +50,8 @@ nrs_payload_compress(
 	/* No room to grow: what does not become smaller is stored as it is. */
 	if ((out = malloc(len)) == NULL)
 		return NRS_ENOMEM;
-	n = ZSTD_compress(out, len - 1, p, len, LEVEL);
+	n = k != NULL ? ZSTD_compressCCtx(k->ctx, out, len - 1, p, len, LEVEL)
+		      : ZSTD_compress(out, len - 1, p, len, LEVEL);
 	if (ZSTD_isError(n)) {
 		free(out);
 		return 0;
@@ -36,6 +62,13 @@ nrs_payload_compress(
 	*ret_len = n;
 	*ret_raw = false;
 	return 0;
+}
+
+int
+nrs_payload_compress(
+    const uint8_t *p, size_t len, uint8_t **ret, size_t *ret_len, bool *ret_raw)
+{
+	return nrs_packer_run(NULL, p, len, ret, ret_len, ret_raw);
 }
 
 /* Exactly one frame that says its size, and says the size that the header promised. */

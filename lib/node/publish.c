@@ -57,6 +57,7 @@ struct entry {
 
 struct publish {
 	struct node *node;
+	struct nrs_packer *packer; /* of small bundles */
 	struct nrs_seen *seen;
 	bool seen_lost; /* keys could not be kept: the mark stays, opening reads again */
 	bool recheck;
@@ -258,7 +259,7 @@ scan_object(void *arg, const struct nrs_stix_object *o)
 }
 
 static int
-scan_payload(struct pub *u, struct nrs_digest *dg)
+scan_payload(struct pub *u, struct nrs_digest *dg, struct nrs_packer *packer)
 {
 	struct scan sc = { dg, u };
 	struct nrs_detail *d = &u->s->d;
@@ -272,8 +273,8 @@ scan_payload(struct pub *u, struct nrs_digest *dg)
 		    "an object is marked more strictly than the whole submission");
 	err = nrs_payload_commit(dg, u->salt, u->payload, u->payload_len, &u->commit);
 	if (err == 0)
-		err = nrs_payload_compress(
-		    u->payload, u->payload_len, &u->packed, &u->packed_len, &u->raw);
+		err = nrs_packer_run(packer, u->payload, u->payload_len, &u->packed,
+		    &u->packed_len, &u->raw);
 	return err;
 }
 
@@ -283,7 +284,7 @@ job_run(struct nrs_job *job)
 	struct pub *u = job->arg;
 	struct nrs_digest *dg = nrs_digest_new();
 
-	u->rc = dg != NULL ? scan_payload(u, dg) : NRS_ENOMEM;
+	u->rc = dg != NULL ? scan_payload(u, dg, NULL) : NRS_ENOMEM;
 	nrs_digest_free(dg);
 }
 
@@ -482,7 +483,7 @@ node_submit(struct node *n, struct node_submit *s)
 	u->job = (struct nrs_job){ .run = job_run, .done = job_done, .arg = u };
 	TAILQ_INSERT_TAIL(&p->jobs, u, link);
 	if (u->payload_len <= SMALL_BUNDLE) {
-		u->rc = scan_payload(u, n->dg);
+		u->rc = scan_payload(u, n->dg, p->packer);
 		job_done(&u->job);
 		return;
 	}
@@ -1016,7 +1017,8 @@ publish_init(struct node *n)
 	TAILQ_INIT(&p->put);
 	p->finished_end = &p->finished;
 	n->publish = p;
-	err = nrs_seen_new(n->env, &p->seen);
+	p->packer = nrs_packer_new();
+	err = p->packer != NULL ? nrs_seen_new(n->env, &p->seen) : NRS_ENOMEM;
 	if (err == 0)
 		err = rebuild_seen(p);
 	return err == 0 ? checkpoint_init(n) : err;
@@ -1055,6 +1057,7 @@ publish_fini(struct node *n)
 	for (struct node_submit *s = p->finished; s != NULL; s = s->priv)
 		free(s->known);
 	nrs_seen_free(p->seen);
+	nrs_packer_free(p->packer);
 	free(p);
 	n->publish = NULL;
 }

@@ -650,10 +650,11 @@ test_names(void **state)
 static void
 test_payload(void **state)
 {
-	uint8_t *in = calloc(1, 100000), *z, *out;
+	uint8_t *in = calloc(1, 100000), *z, *z2, *out;
+	struct nrs_packer *packer;
 	uint64_t s = 1;
-	size_t len, i;
-	bool raw;
+	size_t len, len2, i;
+	bool raw, raw2;
 
 	assert_non_null(in);
 	assert_int_equal(nrs_payload_compress(in, 100000, &z, &len, &raw), 0);
@@ -675,6 +676,21 @@ test_payload(void **state)
 	assert_int_equal(
 	    nrs_payload_expand(in, len + 1, false, 100000, &out), NRS_ECORRUPT);
 	free(z);
+	/* One that is kept makes the same bytes, whatever it did before. */
+	packer = nrs_packer_new();
+	assert_non_null(packer);
+	for (i = 1; i < 3000; i += 97) {
+		assert_int_equal(nrs_payload_compress(in, i, &z, &len, &raw), 0);
+		assert_int_equal(nrs_packer_run(packer, in, i, &z2, &len2, &raw2), 0);
+		assert_int_equal(raw, raw2);
+		assert_int_equal(len, len2);
+		assert_true((z == NULL) == (z2 == NULL));
+		if (z != NULL)
+			assert_memory_equal(z, z2, len);
+		free(z);
+		free(z2);
+	}
+	nrs_packer_free(packer);
 	for (i = 0; i < 1000; i++)
 		in[i] = (uint8_t)memenv_random(&s);
 	assert_int_equal(nrs_payload_compress(in, 1000, &z, &len, &raw), 0);
