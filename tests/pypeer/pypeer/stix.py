@@ -1,7 +1,9 @@
 """What a bundle has to be (FORMAT.md section 9): strict JSON, the frame of STIX 2.1, and markings."""
 from __future__ import annotations
 
+import datetime
 import json
+import math
 import re
 from dataclasses import dataclass
 
@@ -19,29 +21,59 @@ MARKINGS = {
     "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": 2,
     "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": 4,
 }
-_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_ID = re.compile(f"([a-z][a-z0-9-]*)--({_UUID})", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
-_TYPE = re.compile("[a-z][a-z0-9-]{2,249}", re.ASCII)
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ID = re.compile(f"([a-z0-9-]+)--({_UUID})", re.ASCII)
+_BUNDLE_ID = re.compile("bundle--[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z", re.ASCII)
+_TYPE = re.compile("(?!.*--)[a-z0-9-]{3,250}", re.ASCII)
+_NEVER = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff" +
+                    "".join(chr(p << 16 | x) for p in range(1, 17) for x in (0xFFFE, 0xFFFF)) + "]")
+# A string with an escape as the value of what may have none: then everything is read again, slowly.
+_ESCAPES = re.compile(rb'"(type|id|spec_version|created|modified|valid_from|created_by_ref|object_marking_refs|marking_ref)"'
+                      rb'\s*:\s*(\[[^\]]*)?"[^"\\]*\\')
+MAX_DEPTH = 64
 # Cyber-observables have neither created nor modified.
 _SCO = {"artifact", "autonomous-system", "directory", "domain-name", "email-addr", "email-message", "file",
         "ipv4-addr", "ipv6-addr", "mac-addr", "mutex", "network-traffic", "process", "software", "url",
         "user-account", "windows-registry-key", "x509-certificate"}
+_SDO = {"attack-pattern", "campaign", "course-of-action", "grouping", "identity", "incident", "indicator",
+        "infrastructure", "intrusion-set", "location", "malware", "malware-analysis", "note", "observed-data",
+        "opinion", "report", "threat-actor", "tool", "vulnerability", "relationship", "sighting", "language-content",
+        "extension-definition", "marking-definition"}
+_TLP1 = set(list(MARKINGS)[5:])
 
 
 def stix(why: str) -> Refused:
     return Refused("stix", why)
 
 
+class Escaped(str):
+    """A string that was written with escapes."""
+
+
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     out = dict(pairs)
     if len(out) != len(pairs):
-        raise stix("a member stands twice in one object")
+        raise Refused("duplicate", "a member stands twice in one object")
     return out
 
 
 def _constant(word: str) -> object:
-    raise stix(f"{word} is not JSON")
+    raise Refused("syntax", f"{word} is not JSON")
+
+
+def _integer(text: str) -> int:
+    n = int(text) if len(text) < 20 else 1 << 64
+    if abs(n) > 2**53 - 1:
+        raise Refused("range", "an integer beyond 2^53 - 1")
+    return n
+
+
+def _float(text: str) -> float:
+    x = float(text)
+    if math.isinf(x):
+        raise Refused("range", "a number beyond double precision")
+    return x
 
 
 @dataclass
@@ -53,56 +85,126 @@ class Bundle:
         return bytes.fromhex(self.id.split("--")[1].replace("-", ""))
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)
+
+
+def _slow_decoder() -> json.JSONDecoder:
+    d = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)
+
+    def string(text: str, start: int, strict: bool) -> tuple[str, int]:
+        value, end = json.decoder.scanstring(text, start, strict)
+        return (Escaped(value) if "\\" in text[start:end] else value), end
+    d.parse_string = string
+    d.parse_object = json.decoder.JSONObject
+    d.scan_once = json.scanner.py_make_scanner(d)
+    return d
+
+
+def _look(v: object, depth: int) -> None:
+    """Depth and characters of everything; strings are the cheap majority."""
+    if isinstance(v, str):
+        if not v.isascii() and _NEVER.search(v):
+            raise Refused("utf8", "an unpaired surrogate or a noncharacter")
+    elif isinstance(v, (dict, list)):
+        if depth > MAX_DEPTH:
+            raise Refused("limit", "nested deeper than 64")
+        for x in v:
+            _look(x, depth + 1)
+        if isinstance(v, dict):
+            for x in v.values():
+                _look(x, depth + 1)
 
 
 def parse(payload: bytes) -> Bundle:
     """Checks all but markings."""
     try:
         text = payload.decode("utf-8")
-        if text.startswith("\ufeff"):
-            raise stix("a byte order mark")
-        top = _decoder.decode(text)
+        top = (_slow_decoder() if _ESCAPES.search(payload) else _decoder).decode(text)
     except UnicodeDecodeError:
         raise Refused("utf8", "not UTF-8") from None
-    except (ValueError, RecursionError) as e:
-        raise stix(f"not JSON: {e}") from None
-    if not isinstance(top, dict) or top.get("type") != "bundle":
+    except RecursionError:
+        raise Refused("limit", "nested too deeply") from None
+    except ValueError as e:
+        raise Refused("syntax", f"not JSON: {e}") from None
+    _look(top, 1)
+    if not isinstance(top, dict) or top.get("type") != "bundle" or top.get("spec_version", "2.1") != "2.1":
         raise stix("not a bundle")
-    m = _ID.fullmatch(top["id"]) if isinstance(top.get("id"), str) else None
-    if not m or m[1] != "bundle":
+    if not _plain(top.get("id")) or not _BUNDLE_ID.fullmatch(top["id"]):
         raise stix("the id of the bundle")
     objects = top.get("objects")
     if not isinstance(objects, list) or not objects:
         raise stix("a bundle without objects")
+    seen = set()
     for i, o in enumerate(objects):
-        _check(i, o)
+        try:
+            _check(o)
+        except Refused as e:
+            raise Refused(e.code, f"objects[{i}]: {e.why}") from None
+        key = (o["id"], o.get("modified"))
+        if key in seen:
+            raise Refused("duplicate", f"objects[{i}]: given twice with this id and modified")
+        seen.add(key)
     return Bundle(top["id"], objects)
 
 
-def _check(i: int, o: object) -> None:
+def _plain(v: object) -> bool:
+    return isinstance(v, str) and not isinstance(v, Escaped)
+
+
+def _moment(v: object) -> tuple[datetime.datetime, str] | None:
+    m = _TIME.fullmatch(v) if _plain(v) else None
+    try:
+        return (datetime.datetime.fromisoformat(m[1]), (m[2] or "").rstrip("0")) if m else None
+    except ValueError:
+        return None
+
+
+def _reference(v: object, kind: str) -> bool:
+    m = _ID.fullmatch(v) if _plain(v) else None
+    return m is not None and m[1] == kind
+
+
+def _check(o: object) -> None:
     if not isinstance(o, dict):
-        raise stix(f"objects[{i}] is not an object")
+        raise stix("not an object")
     kind = o.get("type")
-    if not isinstance(kind, str) or not _TYPE.fullmatch(kind) or kind == "bundle":
-        raise stix(f"objects[{i}]: type")
-    m = _ID.fullmatch(o["id"]) if isinstance(o.get("id"), str) else None
-    if not m or m[1] != kind:
-        raise stix(f"objects[{i}]: id")
-    if o.get("spec_version", "2.1" if kind in _SCO else None) != "2.1":
-        raise stix(f"objects[{i}]: spec_version")
-    need = [] if kind in _SCO else ["created"] if kind == "marking-definition" else ["created", "modified"]
+    if not _plain(kind) or not _TYPE.fullmatch(kind) or kind == "bundle":
+        raise stix("type")
+    if not _reference(o.get("id"), kind):
+        raise stix("id")
+    bare = kind in _SCO or kind not in _SDO and not {"spec_version", "created", "modified"} & set(o)
+    if (not bare or "spec_version" in o) and (o.get("spec_version") != "2.1" or not _plain(o["spec_version"])):
+        raise stix("spec_version")
+    need = set() if bare else {"created"} if kind == "marking-definition" else {"created", "modified"}
     if kind == "indicator":
-        need.append("valid_from")
+        need.add("valid_from")
         for name in ("pattern", "pattern_type"):
             if not isinstance(o.get(name), str) or not o[name]:
-                raise stix(f"objects[{i}]: {name}")
+                raise stix(name)
     for name in need:
-        if not isinstance(o.get(name), str) or not _TIME.fullmatch(o[name]):
-            raise stix(f"objects[{i}]: {name}")
-    refs = o.get("object_marking_refs", [])
-    if not isinstance(refs, list) or not all(isinstance(r, str) for r in refs):
-        raise stix(f"objects[{i}]: object_marking_refs")
+        if _moment(o.get(name)) is None:
+            raise stix(name)
+    if "modified" in need and _moment(o["modified"]) < _moment(o["created"]):
+        raise stix("modified is earlier than created")
+    if not isinstance(o.get("revoked", False), bool):
+        raise stix("revoked")
+    if "created_by_ref" in o and not _reference(o["created_by_ref"], "identity"):
+        raise stix("created_by_ref")
+    if kind == "marking-definition" and o.get("definition_type") == "tlp" and o["id"] not in _TLP1:
+        raise stix("a TLP marking has the id that the standard gives it")
+    _check_marks(o)
+
+
+def _check_marks(o: dict) -> None:
+    for name in ("object_marking_refs", "granular_markings"):
+        if name in o and (not isinstance(o[name], list) or not o[name]):
+            raise stix(name)
+    for r in o.get("object_marking_refs", []):
+        if not _reference(r, "marking-definition"):
+            raise stix("object_marking_refs")
+    for g in o.get("granular_markings", []):
+        if not isinstance(g, dict) or "marking_ref" in g and not _reference(g["marking_ref"], "marking-definition"):
+            raise stix("granular_markings")
 
 
 def marking(o: dict) -> int | None:
