@@ -537,6 +537,19 @@ on_up(struct client *c)
 		client_refuse(c, STREAM_R_LIMIT, "limit", "too many connections");
 }
 
+/* Closed with something unread, the kernel would send a reset, and the alert be lost. */
+static void
+drain(struct client *c)
+{
+	char buf[1024];
+	ssize_t n;
+
+	while ((n = recv(c->fd, buf, sizeof(buf), 0)) > 0 && c->said < SAID_MAX)
+		c->said += (uint32_t)n;
+	if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+		client_end(c);
+}
+
 static void
 handshake(struct client *c)
 {
@@ -551,7 +564,9 @@ handshake(struct client *c)
 	if (rc >= 0)
 		return;
 	stream_refuse(c->s, why, NULL);
-	client_end(c);
+	c->over = true;
+	(void)shutdown(c->fd, SHUT_WR);
+	drain(c);
 }
 
 static void
@@ -563,6 +578,10 @@ on_io(evutil_socket_t fd, short what, void *arg)
 		c->blocked = false;
 		if (c->phase == CLIENT_STREAM)
 			enqueue(c);
+	}
+	if (c->over && c->phase == CLIENT_HANDSHAKE) {
+		drain(c);
+		return;
 	}
 	if (c->phase == CLIENT_HANDSHAKE) {
 		handshake(c);
@@ -589,7 +608,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	{
 		if (now.ns - c->since.ns < HANDSHAKE_NS)
 			break; /* in order of time */
-		stream_refuse(s, STREAM_R_TIMEOUT, NULL);
+		if (!c->over)
+			stream_refuse(s, STREAM_R_TIMEOUT, NULL);
 		client_end(c);
 	}
 	TAILQ_FOREACH_SAFE(c, &s->waiting, link, tmp)

@@ -51,6 +51,7 @@ struct client {
 	bool queued;
 	bool blocked; /* the socket takes nothing: there will be an event */
 	bool silent;  /* began without a first line */
+	bool over; /* refused in the handshake: it is only waited until it has read why */
 	struct event ev;
 };
 TAILQ_HEAD(clients, client);
