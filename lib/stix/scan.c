@@ -30,6 +30,7 @@ enum prop {
 	P_REVOKED = P_TEXT__MAX,
 	P_MARKING_REFS,
 	P_GRANULAR,
+	P_EXTENSIONS,
 	P__MAX
 };
 
@@ -54,6 +55,7 @@ static const struct {
 	[P_REVOKED] = ROW("revoked", true),
 	[P_MARKING_REFS] = ROW("object_marking_refs", true),
 	[P_GRANULAR] = ROW("granular_markings", true),
+	[P_EXTENSIONS] = ROW("extensions", false),
 #undef ROW
 };
 
@@ -82,6 +84,7 @@ struct object {
 	struct nrs_stix_object o;
 	size_t start;
 	enum otype_class class;
+	bool tlp2; /* has the extension that says a marking is of TLP 2.0 */
 	struct nrs_str v[P_TEXT__MAX]; /* p NULL: absent */
 };
 
@@ -331,7 +334,9 @@ prop_find(struct nrs_str key)
 	case 8:
 		return IS(key, "modified") ? P_MODIFIED : P__MAX;
 	case 10:
-		return IS(key, "valid_from") ? P_VALID_FROM : P__MAX;
+		return IS(key, "valid_from") ? P_VALID_FROM
+		    : IS(key, "extensions")  ? P_EXTENSIONS
+					     : P__MAX;
 	case 12:
 		return IS(key, "spec_version") ? P_SPEC_VERSION
 		    : IS(key, "pattern_type")  ? P_PATTERN_TYPE
@@ -484,10 +489,49 @@ scan_revoked(struct scan *s, struct object *ob)
 	return jlex_skip(&s->j);
 }
 
+/* However its bytes are escaped. */
+static bool
+key_is(struct nrs_str key, bool esc, const char *text, size_t len)
+{
+	struct jlex_dec dec;
+
+	if (!esc)
+		return key.len == len && memcmp(key.p, text, len) == 0;
+	jlex_dec_init(&dec, key);
+	for (size_t i = 0; i < len; i++)
+		if (jlex_dec_next(&dec) != (uint8_t)text[i])
+			return false;
+	return jlex_dec_next(&dec) < 0;
+}
+
+/* The type may come after them: what only matters in a marking is noted for all. */
+static int
+scan_extensions(struct scan *s, struct object *ob)
+{
+	static const char tlp2[] =
+	    "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d";
+	struct nrs_str key;
+	bool esc;
+	int rc;
+
+	if (jlex_peek(&s->j) != '{')
+		return fail_kind(s, "must be an object of extensions (STIX 2.1, 3.2)");
+	if ((rc = jlex_open(&s->j)) != 0)
+		return rc;
+	while ((rc = jlex_member(&s->j, &key, &esc)) > 0) {
+		ob->tlp2 = ob->tlp2 || key_is(key, esc, tlp2, sizeof(tlp2) - 1);
+		if ((rc = jlex_skip(&s->j)) != 0)
+			return rc;
+	}
+	return rc;
+}
+
 static int
 scan_member(struct scan *s, struct object *ob, enum prop prop)
 {
 	switch (prop) {
+	case P_EXTENSIONS:
+		return scan_extensions(s, ob);
 	case P_REVOKED:
 		return scan_revoked(s, ob);
 	case P_MARKING_REFS:
@@ -608,16 +652,16 @@ check_indicator(struct scan *s, struct object *ob)
 }
 
 /*
- * TLP has fixed ids: a "tlp" of another id would look marked to people and be
- * unmarked to programs.
+ * TLP has fixed ids, in 1.0 and in 2.0: a "tlp" of another id would look marked
+ * to people and be unmarked to programs.
  */
 static int
 check_marking(struct scan *s, const struct object *ob)
 {
 	const struct nrs_str *t = &ob->v[P_DEFINITION_TYPE], *id = &ob->v[P_ID];
+	bool tlp1 = t->p != NULL && t->len == 3 && memcmp(t->p, "tlp", 3) == 0;
 
-	if (t->p != NULL && t->len == 3 && memcmp(t->p, "tlp", 3) == 0 &&
-	    otype_tlp_find(id->p + id->len - 36) == NRS_TLP_UNMARKED)
+	if ((tlp1 || ob->tlp2) && otype_tlp_find(id->p + id->len - 36) == NRS_TLP_UNMARKED)
 		return fail_stix(s, text_off(s, ob, P_ID), "id",
 		    "a TLP marking has the id that the standard gives it (STIX 2.1, 7.2.1.4)");
 	return 0;

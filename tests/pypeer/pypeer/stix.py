@@ -40,7 +40,7 @@ _SDO = {"attack-pattern", "campaign", "course-of-action", "grouping", "identity"
         "infrastructure", "intrusion-set", "location", "malware", "malware-analysis", "note", "observed-data",
         "opinion", "report", "threat-actor", "tool", "vulnerability", "relationship", "sighting", "language-content",
         "extension-definition", "marking-definition"}
-_TLP1 = set(list(MARKINGS)[5:])
+_TLP2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 
 
 def stix(why: str) -> Refused:
@@ -190,7 +190,11 @@ def _check(o: object) -> None:
         raise stix("revoked")
     if "created_by_ref" in o and not _reference(o["created_by_ref"], "identity"):
         raise stix("created_by_ref")
-    if kind == "marking-definition" and o.get("definition_type") == "tlp" and o["id"] not in _TLP1:
+    extensions = o.get("extensions", {})
+    if not isinstance(extensions, dict):
+        raise stix("extensions")
+    tlp = o.get("definition_type") == "tlp" or _TLP2_EXTENSION in extensions
+    if kind == "marking-definition" and tlp and o["id"] not in MARKINGS:
         raise stix("a TLP marking has the id that the standard gives it")
     _check_marks(o)
 

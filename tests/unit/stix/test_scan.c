@@ -20,6 +20,11 @@
 #define TOOLT(created, modified)                                                     \
 	"{\"type\":\"tool\"," V21 "\"id\":\"tool--" UUID "\",\"created\":\"" created \
 	"\",\"modified\":\"" modified "\"}"
+#define TLP2(id, ext)                                                              \
+	"{\"type\":\"marking-definition\"," V21 "\"id\":\"marking-definition--" id \
+	"\",\"created\":\"2022-10-01T00:00:00Z\",\"extensions\":{"                 \
+	"\"extension-definition--" ext "-0d10-413e-aab3-9e08dde9e88d\":"           \
+	"{\"extension_type\":\"property-extension\",\"tlp_2_0\":\"red\"}}}"
 #define IND(more) \
 	"{\"type\":\"indicator\"," V21 "\"id\":\"indicator--" UUID "\"," TIMES more "}"
 #define PAT	  ",\"pattern\":\"[a:b = 'c']\""
@@ -183,6 +188,11 @@ test_objects(void **state)
 		  "\"id\":\"marking-definition--" UUID
 		  "\",\"created\":\"2025-01-06T09:56:00Z\",\"definition_type\":\"tlp\"}",
 		    NRS_ESTIX, "$.objects[0].id" },
+		{ TLP2(UUID, "60a3c5c5"), NRS_ESTIX, "$.objects[0].id" },
+		{ TLP2(UUID, "\\u00360a3c5c5"), NRS_ESTIX, "$.objects[0].id" },
+		{ TLP2(UUID, "60a3c5c6"), 0, "" },
+		{ TLP2("e828b379-4e03-4974-9ac4-e53a884c97c1", "60a3c5c5"), 0, "" },
+		{ TOOL(",\"extensions\":[]"), NRS_ESTIX, "$.objects[0].extensions" },
 		/* one version of an object once */
 		{ TOOL("") "," TOOL(""), NRS_EDUPLICATE, "$.objects" },
 		{ TOOL("") "," TOOLT("2025-01-06T09:56:00Z", "2025-01-06T09:56:00.00Z"),
