@@ -25,7 +25,9 @@ int
 dir_open(struct fsck *f)
 {
 	f->dirfd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return f->dirfd >= 0 ? 0 : NRS_EIO;
+	if (f->dirfd >= 0)
+		return 0;
+	return errno == ENOENT || errno == ENOTDIR ? NRS_ENOTFOUND : NRS_EIO;
 }
 
 void
@@ -166,7 +168,7 @@ list(struct fsck *f)
 	DIR *d;
 
 	if (fd < 0)
-		return NRS_EIO;
+		return errno == ENOENT ? NRS_ENOTFOUND : NRS_EIO;
 	if ((d = fdopendir(fd)) == NULL) {
 		close(fd);
 		return NRS_EIO;
@@ -319,8 +321,10 @@ seg_key(struct fsck *f, struct seg *s, bool last)
 	int rc;
 
 	rc = dir_read(f, s->key_name, 4096, &p, &len);
-	if (rc == NRS_ENOTFOUND && last)
-		return; /* a segment that was begun and never used may have none */
+	if (rc == NRS_ENOTFOUND && last) {
+		s->no_key = true; /* it may have been begun and never used */
+		return;
+	}
 	if (rc == 0)
 		rc = nrs_jwalk_key(p, len, s->no, wrapped);
 	free(p);
@@ -349,6 +353,9 @@ dir_keys(struct fsck *f)
 		nrs_wipe(p, len);
 	}
 	free(p);
+	if (!f->has_kek && f->keys != NULL)
+		fprintf(stderr, "noroshi-fsck: %s: no kek there: payloads stay closed\n",
+		    f->keys);
 	for (uint32_t i = 0; i < f->nsegs; i++)
 		seg_key(f, &f->segs[i], i + 1 == f->nsegs);
 }

@@ -109,6 +109,7 @@ struct seg {
 	char name[32];
 	char key_name[32];
 	bool missing;
+	bool no_key; /* the newest may have none, while it holds no payload */
 	uint8_t seed[32];
 	bool has_seed;
 };

@@ -239,7 +239,7 @@ check_journal(struct fsck *f)
 
 	for (uint32_t i = 0; rc == 0 && i < f->nsegs; i++) {
 		const struct seg *s = &f->segs[i];
-		uint64_t lost = f->lost;
+		uint64_t lost = f->lost, unopened = f->counts.unopened;
 
 		if (s->missing) {
 			at.file = s->name;
@@ -253,6 +253,10 @@ check_journal(struct fsck *f)
 		/* an end that is damaged was told already */
 		if (rc == 0 && lost == f->lost)
 			check_seam(f, s, &end, &before);
+		if (rc == 0 && s->no_key && f->counts.unopened > unopened) {
+			at.file = s->key_name;
+			report_fault(&f->rep, F_KEY, &at, NULL, "key file is missing");
+		}
 		before = end;
 		if (tail)
 			memset(&before, 0, sizeof(before));
@@ -376,7 +380,7 @@ summary(struct fsck *f)
 	if (c->unopened > 0)
 		report_say(&f->rep,
 		    "%" PRIu64
-		    " payloads NOT opened and NOT checked: there is no kek for them%s",
+		    " payloads NOT opened and NOT checked: there is no key for them%s",
 		    c->unopened, f->has_kek ? "" : " (--keys DIR)");
 	if (f->rep.excused > 0)
 		report_say(&f->rep,
@@ -419,7 +423,7 @@ run(struct fsck *f)
 		summary(f);
 	else if (rc != 0)
 		fprintf(stderr, "noroshi-fsck: %s: %s\n", f->dir,
-		    rc == NRS_ENOTFOUND	     ? "there is no journal"
+		    rc == NRS_ENOTFOUND ? "there is no journal; name the \"data\" of a node"
 			: rc == NRS_ECORRUPT ? "no segment has a header that can be read"
 					     : nrs_strerror(rc));
 	pool_free(f->pool);
