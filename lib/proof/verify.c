@@ -57,7 +57,7 @@ fail(struct proof *p, int err, const void *where, const char *what,
 	if (err == NRS_ENOMEM)
 		return nrs_fail(p->d, err, off, "out of memory");
 	return nrs_fail(p->d, err, off, "%s%s%s", what,
-	    sub != NULL && sub->text[0] != '\0' ? ": " : "",
+	    sub != NULL && sub->text[0] == '\0' ? "" : ": ",
 	    sub != NULL ? sub->text : nrs_strerror(err));
 }
 

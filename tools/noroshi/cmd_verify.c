@@ -221,13 +221,15 @@ static int
 tell_bad(const struct cli *c, const char *path, const struct nrs_proof_result *r, int rc,
     const struct nrs_detail *d)
 {
+	const char *reason = nrs_strerror(rc);
+	bool said = strstr(d->text, reason) != NULL;
 	struct cli plain = *c;
 	char *why;
 	json_t *o;
 
-	why = cli_fmt("%s (%s, byte %" PRIu64 "%s%s)\nThis means: %s.", d->text,
-	    nrs_strerror(rc), d->off, d->path[0] != '\0' ? ", " : "", d->path,
-	    told[r->check].means);
+	why = cli_fmt("%s (%s%sbyte %" PRIu64 "%s%s)\nThis means: %s.", d->text,
+	    said ? "" : reason, said ? "" : ", ", d->off, d->path[0] != '\0' ? ", " : "",
+	    d->path, told[r->check].means);
 	plain.form = CLI_HUMAN;
 	cli_fail(&plain, CLI_DATA, nrs_errname(rc), why, told[r->check].next,
 	    "%s does not verify: %s", path, nrs_proof_check_name(r->check));
