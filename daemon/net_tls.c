@@ -121,6 +121,8 @@ tls_init(struct net *net, struct nrs_detail *d)
 	SSL_CTX_set_cert_verify_callback(ctx, verify_cb, net);
 	SSL_CTX_set_client_hello_cb(ctx, hello_cb, net);
 	SSL_CTX_set_alpn_select_cb(ctx, alpn_cb, NULL);
+	/* One message of TLS in a turn: who sends key updates for ever keeps nobody else waiting. */
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	/* SSL_CTX_set_alpn_protos() alone is 0 on success. */
 	if (SSL_CTX_set1_client_sigalgs_list(ctx, "ed25519") != 1 ||
 	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn)) != 0)

@@ -38,6 +38,7 @@
 #define PIECE		(64u << 10) /* for one client before the next has its turn */
 #define OUT_MAX		(64u << 10)
 #define SAID_MAX	(64u << 10)
+#define SAID_TLS	1024u /* what a message of TLS itself counts as */
 
 static void on_pump(evutil_socket_t fd, short what, void *arg);
 
@@ -98,7 +99,7 @@ client_flush(struct client *c)
 	return c->out == NULL && !c->blocked;
 }
 
-/* Bytes; 0: the end; -1: nothing now; -2: broken. */
+/* As stream_tls_read(). */
 static ssize_t
 client_read(struct client *c, void *buf, size_t len)
 {
@@ -390,6 +391,18 @@ on_line(struct client *c, const char *line, size_t len)
 		tell_place(c);
 }
 
+/* Is it ended for that? */
+static bool
+said_too_much(struct client *c, uint32_t n)
+{
+	c->said += n;
+	if (c->said <= SAID_MAX)
+		return false;
+	stream_refuse(c->s, STREAM_R_TALK, c->sub->name);
+	client_end(c);
+	return true;
+}
+
 static void
 read_first(struct client *c)
 {
@@ -400,6 +413,10 @@ read_first(struct client *c)
 		n = client_read(c, buf, sizeof(buf));
 		if (n == -1)
 			return;
+		if (n == -3) {
+			(void)said_too_much(c, SAID_TLS);
+			continue;
+		}
 		if (n <= 0) {
 			client_end(c);
 			return;
@@ -412,7 +429,7 @@ read_first(struct client *c)
 		c->in_len += (uint32_t)n;
 		if ((nl = memchr(c->in, '\n', c->in_len)) != NULL &&
 		    nl - c->in <= LINE_MAX_LEN) {
-			c->said = c->in_len - (uint32_t)(nl - c->in) - 1;
+			c->said += c->in_len - (uint32_t)(nl - c->in) - 1;
 			on_line(c, c->in, (size_t)(nl - c->in));
 		} else if (c->in_len > LINE_MAX_LEN) {
 			client_refuse(
@@ -432,11 +449,14 @@ read_more(struct client *c)
 		n = client_read(c, buf, sizeof(buf));
 		if (n == -1)
 			return;
+		if (n == -3) {
+			(void)said_too_much(c, SAID_TLS);
+			continue;
+		}
 		if (n <= 0) {
 			client_end(c);
 			return;
 		}
-		c->said += (uint32_t)n;
 		for (ssize_t i = 0; c->silent && i < n; i++)
 			if (buf[i] != '\n') {
 				/* a first line that came too late would be lost in silence */
@@ -444,10 +464,7 @@ read_more(struct client *c)
 				    "the first line came too late");
 				return;
 			}
-		if (c->said > SAID_MAX) {
-			stream_refuse(c->s, STREAM_R_TALK, c->sub->name);
-			client_end(c);
-		}
+		(void)said_too_much(c, (uint32_t)n);
 	}
 }
 

@@ -50,6 +50,7 @@ struct client {
 	uint8_t phase;
 	bool queued;
 	bool blocked; /* the socket takes nothing: there will be an event */
+	bool dry;     /* TLS: the socket had nothing more */
 	bool silent;  /* began without a first line */
 	bool over; /* refused in the handshake: it is only waited until it has read why */
 	struct event ev;
@@ -137,7 +138,7 @@ int stream_tls_begin(struct client *c) NRS_MUST_CHECK;
 void stream_tls_end(struct client *c);
 /* 1: it stands, and c->pin is a subscriber's; 0: later; -1: refused, *why. */
 int stream_tls_handshake(struct client *c, enum stream_reason *why);
-/* Bytes; 0: the end; -1: nothing now; -2: broken. */
+/* Bytes; 0: the end; -1: nothing now; -2: broken; -3: a message of TLS itself, go on. */
 ssize_t stream_tls_read(struct client *c, void *buf, size_t len);
 /* All of it, at most STREAM_RECORD, some of it into c->out; -2: broken. */
 ssize_t stream_tls_write(struct client *c, const void *buf, size_t len);

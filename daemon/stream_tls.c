@@ -45,7 +45,8 @@ bio_read(BIO *b, char *p, int len)
 	do
 		n = recv(c->fd, p, (size_t)len, 0);
 	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN)
+	c->dry = n < 0 && errno == EAGAIN;
+	if (c->dry)
 		BIO_set_retry_read(b);
 	return (int)n;
 }
@@ -114,6 +115,8 @@ stream_tls_init(struct stream *s, struct nrs_detail *d)
 	SSL_CTX_set_alpn_select_cb(s->ssl, alpn_cb, NULL);
 	/* Thousands are idle at a time: they hold no buffers. */
 	SSL_CTX_set_mode(s->ssl, SSL_MODE_RELEASE_BUFFERS);
+	/* One message of TLS in a call: who sends key updates for ever keeps nobody else waiting. */
+	SSL_CTX_clear_mode(s->ssl, SSL_MODE_AUTO_RETRY);
 	m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "client");
 	s->bio = m;
 	if (m == NULL || BIO_meth_set_write(m, bio_write) != 1 ||
@@ -215,6 +218,7 @@ stream_tls_read(struct client *c, void *buf, size_t len)
 		return (ssize_t)n;
 	switch (SSL_get_error(c->ssl, rc)) {
 	case SSL_ERROR_WANT_READ:
+		return c->dry ? -1 : -3;
 	case SSL_ERROR_WANT_WRITE:
 		return -1;
 	case SSL_ERROR_ZERO_RETURN:
