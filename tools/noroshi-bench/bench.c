@@ -188,43 +188,14 @@ bench_rmdir(struct bench *b, const char *path)
 		bench_debug(b, "%s could not be removed: %s", path, strerror(errno));
 }
 
-/* nftw() has no argument: one walk at a time, in one thread. */
-static uint64_t walk_bytes;
-static int (*walk_file)(const char *path, uint64_t size);
-
 static int
-walk_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+drop_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
+	int fd;
+
 	(void)ftw;
-	if (type != FTW_F || !S_ISREG(st->st_mode))
-		return 0;
-	walk_bytes += (uint64_t)st->st_size;
-	return walk_file != NULL ? walk_file(path, (uint64_t)st->st_size) : 0;
-}
-
-uint64_t
-bench_walk(const char *path, int (*file)(const char *path, uint64_t size))
-{
-	walk_bytes = 0;
-	walk_file = file;
-	if (nftw(path, walk_one, 16, FTW_PHYS) != 0)
-		return 0;
-	return walk_bytes;
-}
-
-uint64_t
-bench_du(const char *path)
-{
-	return bench_walk(path, NULL);
-}
-
-static int
-drop_file(const char *path, uint64_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	(void)size;
-	if (fd < 0)
+	if (type != FTW_F || !S_ISREG(st->st_mode) ||
+	    (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
 		return 0;
 	/* Dirty pages are not dropped: they are written first. */
 	(void)fdatasync(fd);
@@ -238,7 +209,7 @@ bench_drop_cache(const char *path)
 {
 	int fd, ok = 0;
 
-	(void)bench_walk(path, drop_file);
+	(void)nftw(path, drop_file, 16, FTW_PHYS);
 	sync();
 	fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {

@@ -120,8 +120,6 @@ char *bench_fmt(const char *fmt, ...) NRS_PRINTF(1, 2); /* free() it */
 char *bench_mkdir(struct bench *b, const char *name);
 /* Removes a directory under b->dir and all in it, unless b->keep. Accepts NULL. */
 void bench_rmdir(struct bench *b, const char *path);
-/* All bytes of the regular files below path. */
-uint64_t bench_du(const char *path);
 /*
  * Drops the page cache of the files below path: all of it if we may, else file
  * by file with posix_fadvise.  Returns which, for the note.

@@ -38,7 +38,6 @@ struct gen {
 	uint64_t next; /* number of the next value */
 	uint64_t base;
 	uint64_t ms;
-	enum nrs_tlp tlp;
 	char *origin;
 	uint8_t uuid[16];
 	unsigned int brand; /* of the value made last */
@@ -232,7 +231,6 @@ gen_new(uint64_t seed, const char *origin, struct gen **ret)
 		(void)draw(g);
 	g->base = (seed % SLICES) * (SPACE / SLICES);
 	g->ms = T0 + seed % SLICES;
-	g->tlp = NRS_TLP_GREEN;
 	g->origin = bench_fmt("%s", origin);
 	nrs_buf_init(&g->value, 4096);
 	for (unsigned int i = 0; i < CAMPAIGNS; i++)
@@ -251,12 +249,6 @@ gen_free(struct gen *g)
 	free(g);
 }
 
-void
-gen_tlp(struct gen *g, enum nrs_tlp tlp)
-{
-	g->tlp = tlp;
-}
-
 static void
 make_uuid(struct gen *g)
 {
@@ -272,9 +264,10 @@ make_uuid(struct gen *g)
 static int
 put_indicator(struct gen *g, struct nrs_buf *dst)
 {
-	struct nrs_indicator i = {
-		.type = NRS_VALUE_URL, .confidence = -1, .tlp = g->tlp, .origin = g->origin
-	};
+	struct nrs_indicator i = { .type = NRS_VALUE_URL,
+		.confidence = -1,
+		.tlp = NRS_TLP_GREEN,
+		.origin = g->origin };
 	int rc;
 
 	if ((rc = make_value(g)) != 0)

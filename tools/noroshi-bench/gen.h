@@ -18,9 +18,7 @@ struct gen;
 int gen_new(uint64_t seed, const char *origin, struct gen **ret) NRS_MUST_CHECK;
 void gen_free(struct gen *g); /* accepts NULL */
 
-/* All that follows is TLP:GREEN unless this is called. */
-void gen_tlp(struct gen *g, enum nrs_tlp tlp);
-/* Appends the next bundle of n indicators: a STIX 2.1 bundle on one line. */
+/* Appends the next bundle of n indicators: STIX 2.1 on one line, TLP:GREEN. */
 int gen_bundle(struct gen *g, unsigned int n, struct nrs_buf *dst) NRS_MUST_CHECK;
 /* Appends the next value alone (a URL, without NUL). */
 int gen_value(struct gen *g, struct nrs_buf *dst) NRS_MUST_CHECK;

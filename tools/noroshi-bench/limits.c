@@ -14,15 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include "tools/noroshi-bench/hist.h"
 #include "tools/noroshi-bench/out.h"
 
-#define HEADER	 232
-#define SIGLEN	 64
-#define PIECE	 (1u << 20)
-#define BODY_MAX (16u << 20)
+#define HEADER 232
+#define SIGLEN 64
+#define PIECE  (1u << 20)
 
 /* Calls one() until the time is over; returns calls/s, 0 when one of them failed. */
 static double
@@ -146,163 +144,20 @@ sha_one(void *arg)
 	    : -1;
 }
 
-static double
-sha_rate(double seconds, size_t len)
-{
-	struct sha s = { .len = len };
-	uint8_t *p = bench_alloc(len);
-	double r = 0;
-
-	s.p = p;
-	s.md = EVP_MD_fetch(NULL, "SHA256", NULL);
-	s.ctx = EVP_MD_CTX_new();
-	if (s.md != NULL && s.ctx != NULL)
-		r = rate(seconds, len < 1024 ? 1024 : 4, sha_one, &s);
-	EVP_MD_CTX_free(s.ctx);
-	EVP_MD_free(s.md);
-	free(p);
-	return r;
-}
-
-double
-limit_sha256(double seconds)
-{
-	return sha_rate(seconds, PIECE) * PIECE;
-}
-
 double
 limit_node(double seconds)
 {
-	return sha_rate(seconds, 65);
-}
-
-/* --- sealing, copying, compressing --------------------------------------- */
-
-struct seal {
-	EVP_CIPHER *cipher;
-	EVP_CIPHER_CTX *ctx;
-	uint8_t key[32];
-	uint8_t *src, *dst;
-	size_t len;
-};
-
-static int
-seal_one(void *arg)
-{
-	static const uint8_t iv[12];
-	struct seal *s = arg;
-	uint8_t tag[16];
-	int n;
-
-	s->key[0]++;
-	return EVP_EncryptInit_ex2(s->ctx, s->cipher, s->key, iv, NULL) == 1 &&
-		EVP_EncryptUpdate(s->ctx, s->dst, &n, s->src, (int)s->len) == 1 &&
-		EVP_EncryptFinal_ex(s->ctx, s->dst + n, &n) == 1 &&
-		EVP_CIPHER_CTX_ctrl(s->ctx, EVP_CTRL_AEAD_GET_TAG, sizeof(tag), tag) == 1
-	    ? 0
-	    : -1;
-}
-
-double
-limit_aead(double seconds, size_t len)
-{
-	struct seal s = { .len = len };
+	static const uint8_t node[65];
+	struct sha s = { .p = node, .len = sizeof(node) };
 	double r = 0;
 
-	if (len == 0 || len > BODY_MAX)
-		return 0;
-	s.src = bench_alloc(len);
-	s.dst = bench_alloc(len + 32);
-	s.cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-	s.ctx = EVP_CIPHER_CTX_new();
-	if (s.cipher != NULL && s.ctx != NULL)
-		r = rate(seconds, len < 4096 ? 256 : 2, seal_one, &s) * (double)len;
-	EVP_CIPHER_CTX_free(s.ctx);
-	EVP_CIPHER_free(s.cipher);
-	free(s.src);
-	free(s.dst);
+	s.md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	s.ctx = EVP_MD_CTX_new();
+	if (s.md != NULL && s.ctx != NULL)
+		r = rate(seconds, 1024, sha_one, &s);
+	EVP_MD_CTX_free(s.ctx);
+	EVP_MD_free(s.md);
 	return r;
-}
-
-static int
-copy_one(void *arg)
-{
-	uint8_t *p = arg;
-
-	/* The compiler must not see that nothing reads it. */
-	memcpy(p + BODY_MAX, p, BODY_MAX);
-	__asm__ volatile("" : : "r"(p) : "memory");
-	return 0;
-}
-
-double
-limit_memcpy(double seconds)
-{
-	uint8_t *p = bench_alloc(2 * (size_t)BODY_MAX);
-	double r;
-
-	memset(p, 1, 2 * (size_t)BODY_MAX);
-	r = rate(seconds, 2, copy_one, p) * BODY_MAX;
-	free(p);
-	return r;
-}
-
-struct press {
-	ZSTD_CCtx *c;
-	ZSTD_DCtx *d;
-	const void *p;
-	size_t len, packed;
-	uint8_t *dst, *back;
-	size_t cap;
-};
-
-static int
-press_one(void *arg)
-{
-	struct press *x = arg;
-
-	x->packed = ZSTD_compressCCtx(x->c, x->dst, x->cap, x->p, x->len, LIMIT_ZSTD_LEVEL);
-	return ZSTD_isError(x->packed) ? -1 : 0;
-}
-
-static int
-expand_one(void *arg)
-{
-	struct press *x = arg;
-
-	return ZSTD_decompressDCtx(x->d, x->back, x->len, x->dst, x->packed) == x->len ? 0
-										       : -1;
-}
-
-static double
-press_rate(double seconds, const void *p, size_t len, bool expand)
-{
-	struct press x = { .p = p, .len = len, .cap = ZSTD_compressBound(len) };
-	double r = 0;
-
-	x.dst = bench_alloc(x.cap);
-	x.back = bench_alloc(len);
-	x.c = ZSTD_createCCtx();
-	x.d = ZSTD_createDCtx();
-	if (x.c != NULL && x.d != NULL && press_one(&x) == 0)
-		r = rate(seconds, 1, expand ? expand_one : press_one, &x) * (double)len;
-	ZSTD_freeCCtx(x.c);
-	ZSTD_freeDCtx(x.d);
-	free(x.dst);
-	free(x.back);
-	return r;
-}
-
-double
-limit_compress(double seconds, const void *p, size_t len)
-{
-	return press_rate(seconds, p, len, false);
-}
-
-double
-limit_decompress(double seconds, const void *p, size_t len)
-{
-	return press_rate(seconds, p, len, true);
 }
 
 /* --- processes and disk --------------------------------------------------- */
@@ -455,34 +310,4 @@ limit_write(struct bench *b, double seconds)
 out:
 	free(p);
 	return r;
-}
-
-static int
-read_file(const char *path, uint64_t size)
-{
-	uint8_t *p;
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	(void)size;
-	if (fd < 0)
-		return 0;
-	p = bench_alloc(PIECE);
-	while ((n = read(fd, p, PIECE)) > 0)
-		;
-	free(p);
-	close(fd);
-	return n < 0 ? -1 : 0;
-}
-
-double
-limit_read_cold(const char *path)
-{
-	uint64_t bytes;
-	double t0;
-
-	(void)bench_drop_cache(path);
-	t0 = bench_now();
-	bytes = bench_walk(path, read_file);
-	return (double)bytes / (bench_now() - t0);
 }

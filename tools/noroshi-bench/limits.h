@@ -12,20 +12,9 @@
 
 #include "tools/noroshi-bench/bench.h"
 
-/* Level and sizes of the daemon (lib/journal, daemon/net_tls.c). */
-#define LIMIT_ZSTD_LEVEL 1
-
 double limit_verify(double seconds); /* Ed25519 verifications/s of 232-byte headers */
 double limit_sign(double seconds);   /* Ed25519 signatures/s, likewise */
-double limit_sha256(double seconds); /* bytes/s, 1 MiB at a time */
 double limit_node(double seconds);   /* hashes/s of 65 bytes */
-double limit_aead(
-    double seconds, size_t len);     /* AES-256-GCM, bytes/s in pieces of len, a key each */
-double limit_memcpy(double seconds); /* bytes/s */
-double limit_compress(double seconds, const void *p, size_t len);   /* raw bytes/s */
-double limit_decompress(double seconds, const void *p, size_t len); /* raw bytes/s */
-double limit_tls(
-    double seconds); /* bytes/s through TLS 1.3 on loopback, both ends on this machine */
 double limit_exec(void); /* seconds from fork to the end of a process that does nothing */
 
 struct limit_append {
@@ -36,10 +25,8 @@ struct limit_append {
 /* Appends batches of so many bytes, one pwrite and one fdatasync each, as the journal does. */
 int limit_append(
     struct bench *b, size_t batch, double seconds, struct limit_append *ret) NRS_MUST_CHECK;
-/* Sequential write of large blocks, one fdatasync at the end: bytes/s. */
+/* Sequential write of large blocks, an fdatasync every 64 MiB: bytes/s. */
 double limit_write(struct bench *b, double seconds);
-/* Reading what is below path with a cold cache, one file after the other: bytes/s. */
-double limit_read_cold(const char *path);
 
 /* --- floors: stages together ------------------------------------------- */
 
@@ -101,8 +88,6 @@ void limit_floor_rows(struct bench *b, const char *name, const struct limit_floo
 struct limit_stage limit_stage_tls(
     struct bench *b); /* src through TLS 1.3: a second thread writes, this one reads */
 struct limit_stage limit_stage_sha256(void); /* of p */
-struct limit_stage limit_stage_verify(void); /* one Ed25519 signature of 232 bytes */
-struct limit_stage limit_stage_zstd(void);   /* p becomes its compressed form */
 struct limit_stage limit_stage_aead(
     void); /* p becomes its sealed form, with a key of its own */
 /* p of all items of the call: one pwrite, one fdatasync, into preallocated files of 64 MiB. */

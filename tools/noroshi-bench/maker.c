@@ -13,11 +13,11 @@
 #include "record/record.h"
 #include "tlog/checkpoint.h"
 #include "tlog/tree.h"
-#include "tools/noroshi-bench/limits.h"
 #include "wire/wire.h"
 
 enum role { ROLE_ROOT, ROLE_NEXT, ROLE_FEED, ROLE_LOG, ROLE_WITNESS, ROLE_TLS, ROLE__MAX };
 
+#define ZSTD_LEVEL 1 /* of the daemon (lib/journal/payload.c) */
 #define FRAMES_MAX ((size_t)4 << 30)
 #define LEVELS	   4 /* 256^4 leaves: enough for anything measured here */
 
@@ -264,7 +264,7 @@ maker_record(
 	if ((rc = sigs.err) != 0)
 		goto out;
 	w.sigs = (struct nrs_str){ sigs.p, sigs.len };
-	n = ZSTD_compressCCtx(m->zstd, z, bound, payload, len, LIMIT_ZSTD_LEVEL);
+	n = ZSTD_compressCCtx(m->zstd, z, bound, payload, len, ZSTD_LEVEL);
 	if (ZSTD_isError(n) || n >= len) {
 		w.flags = WIRE_RECORD_RAW;
 		w.data = (struct nrs_str){ payload, len };

@@ -43,9 +43,4 @@ void weather_begin(struct weather *w);
 /* A warning if the figures are lower than this machine's best. */
 void weather_end(struct bench *b, const struct weather *w);
 
-/* --- files (bench.c) ----------------------------------------------------- */
-
-/* Calls file() for every regular file below; returns their bytes, 0 if it was ended. */
-uint64_t bench_walk(const char *path, int (*file)(const char *path, uint64_t size));
-
 #endif

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include "crypto/key.h"
 #include "tools/noroshi-bench/limits_priv.h"
@@ -230,37 +229,14 @@ limit_stage_tls(struct bench *b)
 	};
 }
 
-double
-limit_tls(double seconds)
-{
-	struct limit_item it = { .buf_cap = 1u << 20 }, *one = &it;
-	double t0, t = 0;
-	uint64_t n = 0;
-	void *s = tls_open(NULL);
-
-	if (s == NULL)
-		return 0;
-	it.src = it.buf[1] = bench_alloc(it.buf_cap);
-	it.buf[0] = bench_alloc(it.buf_cap);
-	it.src_len = it.buf_cap;
-	for (t0 = bench_now(); t < seconds && tls_work(s, &one, 1) == 0; n++)
-		t = bench_now() - t0;
-	tls_close(s);
-	free(it.buf[0]);
-	free(it.buf[1]);
-	return t > 0 ? (double)n * (double)it.buf_cap / t : 0;
-}
-
-/* --- hash and signature ------------------------------------------------------ */
+/* --- hash and seal ----------------------------------------------------------- */
 
 struct ctx {
 	EVP_MD *md;
 	EVP_MD_CTX *mctx;
-	EVP_PKEY *key;
 	EVP_CIPHER *cipher;
 	EVP_CIPHER_CTX *cctx;
-	ZSTD_CCtx *zctx;
-	uint8_t msg[232], sig[64], aead[32];
+	uint8_t aead[32];
 };
 
 static void
@@ -270,41 +246,23 @@ ctx_close(void *arg)
 
 	EVP_MD_CTX_free(c->mctx);
 	EVP_MD_free(c->md);
-	EVP_PKEY_free(c->key);
 	EVP_CIPHER_CTX_free(c->cctx);
 	EVP_CIPHER_free(c->cipher);
-	ZSTD_freeCCtx(c->zctx);
 	free(c);
 }
 
-static int
-ctx_sign(struct ctx *c)
-{
-	size_t n = sizeof(c->sig);
-
-	return EVP_DigestSignInit(c->mctx, NULL, NULL, NULL, c->key) == 1 &&
-		EVP_DigestSign(c->mctx, c->sig, &n, c->msg, sizeof(c->msg)) == 1 &&
-		EVP_MD_CTX_reset(c->mctx) == 1
-	    ? 0
-	    : -1;
-}
-
-/* One context for all kinds of stages: each uses what it needs. */
+/* One context for both kinds of stages: each uses what it needs. */
 static void *
 ctx_open(void *arg)
 {
 	struct ctx *c = bench_alloc(sizeof(*c));
-	uint8_t seed[32] = { 5 };
 
 	(void)arg;
 	c->md = EVP_MD_fetch(NULL, "SHA256", NULL);
 	c->mctx = EVP_MD_CTX_new();
-	c->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, sizeof(seed));
 	c->cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
 	c->cctx = EVP_CIPHER_CTX_new();
-	c->zctx = ZSTD_createCCtx();
-	if (c->md != NULL && c->mctx != NULL && c->key != NULL && c->cipher != NULL &&
-	    c->cctx != NULL && c->zctx != NULL && ctx_sign(c) == 0)
+	if (c->md != NULL && c->mctx != NULL && c->cipher != NULL && c->cctx != NULL)
 		return c;
 	ctx_close(c);
 	return NULL;
@@ -322,42 +280,6 @@ sha_work(void *ctx, struct limit_item **items, size_t n)
 		    EVP_DigestUpdate(c->mctx, items[i]->p, items[i]->len) != 1 ||
 		    EVP_DigestFinal_ex(c->mctx, out, &len) != 1)
 			return -1;
-	return 0;
-}
-
-static int
-verify_work(void *ctx, struct limit_item **items, size_t n)
-{
-	struct ctx *c = ctx;
-
-	(void)items;
-	for (size_t i = 0; i < n; i++)
-		if (EVP_DigestVerifyInit(c->mctx, NULL, NULL, NULL, c->key) != 1 ||
-		    EVP_DigestVerify(
-			c->mctx, c->sig, sizeof(c->sig), c->msg, sizeof(c->msg)) != 1 ||
-		    EVP_MD_CTX_reset(c->mctx) != 1)
-			return -1;
-	return 0;
-}
-
-static int
-zstd_work(void *ctx, struct limit_item **items, size_t n)
-{
-	struct ctx *c = ctx;
-	struct limit_item *it;
-	uint8_t *dst;
-	size_t len;
-
-	for (size_t i = 0; i < n; i++) {
-		it = items[i];
-		dst = limit_other(it);
-		len = ZSTD_compressCCtx(
-		    c->zctx, dst, it->buf_cap, it->p, it->len, LIMIT_ZSTD_LEVEL);
-		if (ZSTD_isError(len))
-			return -1;
-		it->p = dst;
-		it->len = len;
-	}
 	return 0;
 }
 
@@ -399,18 +321,6 @@ struct limit_stage
 limit_stage_sha256(void)
 {
 	return ctx_stage("sha256", sha_work);
-}
-
-struct limit_stage
-limit_stage_verify(void)
-{
-	return ctx_stage("verify", verify_work);
-}
-
-struct limit_stage
-limit_stage_zstd(void)
-{
-	return ctx_stage("zstd", zstd_work);
 }
 
 struct limit_stage
