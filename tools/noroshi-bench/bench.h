@@ -68,7 +68,7 @@ double bench_median(const struct bench_series *s);
 
 struct bench_row {
 	const char *name; /* the headline: the scenario's name; others: "ingest.mb_s" */
-	const char *unit; /* "records/s", "MB/s", "ms", "us", "MiB", "s", "ratio" */
+	const char *unit; /* "records/s", "MB/s", "ms", "us", "MB", "s", "ratio" */
 	enum bench_sense sense;
 	struct bench_series value;
 	/* The machine's limit in the same runs: none, one for all, or one for each run. */

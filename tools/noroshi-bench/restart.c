@@ -342,8 +342,8 @@ measure(struct fill *f, struct figures *v, bool first)
 	bench_add(&v->ready, f->node->start_s);
 	bench_add(&v->cpu, fleet_cpu(f->node));
 	bench_add(&v->limit, limit);
-	bench_add(&v->rss, (double)fleet_rss(f->node) / (1u << 20));
-	bench_add(&v->peak, (double)peak_rss(f->node->pid) / (1u << 20));
+	bench_add(&v->rss, (double)fleet_rss(f->node) / 1e6);
+	bench_add(&v->peak, (double)peak_rss(f->node->pid) / 1e6);
 	return fleet_stop(f->node);
 }
 
@@ -361,7 +361,7 @@ tell(struct fill *f, const struct figures *v)
 	bench_row(f->b, &row);
 	snprintf(text, sizeof(text), "%s.rss", f->shape.row);
 	row = (struct bench_row){
-		.name = text, .unit = "MiB", .sense = BENCH_LESS, .value = v->rss
+		.name = text, .unit = "MB", .sense = BENCH_LESS, .value = v->rss
 	};
 	bench_row(f->b, &row);
 	snprintf(text, sizeof(text), "%s.peak", f->shape.row);

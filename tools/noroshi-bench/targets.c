@@ -15,7 +15,7 @@ const struct bench_target bench_targets[] = {
 	{ "fanout", BENCH_OF_VALUE, BENCH_MORE, 300000 },
 	{ "fanout.idle_unix", BENCH_OF_VALUE, BENCH_LESS, 8192 },
 	{ "fanout.idle_tls", BENCH_OF_VALUE, BENCH_LESS, 28672 },
-	/* s from exec to serving, MiB resident: records of one indicator, bundles of 1,000 */
+	/* s from exec to serving, MB resident: records of one indicator, bundles of 1,000 */
 	{ "restart", BENCH_OF_VALUE, BENCH_LESS, 1 },
 	{ "restart.bundles", BENCH_OF_VALUE, BENCH_LESS, 1 },
 	{ "restart.rss", BENCH_OF_VALUE, BENCH_LESS, 96 },
