@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -50,7 +51,10 @@ ans_unknown(const json_t *array, const char *name, const char *list)
 int
 ans_print(const json_t *o)
 {
-	if (json_dumpf(o, stdout, JSON_COMPACT) != 0 && !ferror(stdout))
+	/* A terminal must not take what stands in a record for orders. */
+	size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+
+	if (json_dumpf(o, stdout, JSON_COMPACT | ascii) != 0 && !ferror(stdout))
 		cli_oom();
 	putchar('\n');
 	return 0;

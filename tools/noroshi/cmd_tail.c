@@ -82,12 +82,15 @@ take_line(void *arg, char *s, size_t len)
 
 	if (len == 0 || is_heartbeat(s))
 		return 0;
-	if (t->raw) {
+	if (t->raw && !t->c->out_tty) {
 		fwrite(s, 1, len, stdout);
 		putchar('\n');
 	} else {
 		o = json_loadb(s, len, 0, NULL);
-		put_human(t, o);
+		if (t->raw && o != NULL)
+			ans_print(o);
+		else
+			put_human(t, o);
 		json_decref(o);
 	}
 	if (t->left != UINT64_MAX && --t->left == 0)

@@ -659,6 +659,11 @@ def case_tail(w):
     code, shown = w.terminal("--color", "never", "tail", "--from", "0")
     assert code == 0 and "us.cert.example/7" in shown and "AMBER" in shown, shown
     assert "http[://]bad[.]example/x" in shown and "http://bad" not in shown and "\x1b" not in shown and "\u202e" not in shown, shown
+    # as JSON, too: what is seen is the same value
+    w.daemon.lines = [LINE.replace("\\u202e", "\u202e\u009b\x7f")]
+    code, shown = w.terminal("--json", "tail", "--from", "0", "--count", "1")
+    assert code == 0 and json.loads(shown)["object"]["name"] == "偽\u202e\u009b\x7f\x1b[31m", shown
+    assert all(" " <= c <= "~" or c in "\n\x7f" for c in shown), shown
 
 
 def main():
