@@ -17,6 +17,9 @@ vec_set(struct vec *v, uint64_t i)
 	uint64_t cap = v->cap > 0 ? v->cap : 64;
 	uint8_t *p;
 
+	/* i may be what a damaged or made-up file says */
+	if (i >= SIZE_MAX / 4 / v->esize)
+		return NULL;
 	while (cap <= i)
 		cap *= 2;
 	if (cap > v->cap) {
