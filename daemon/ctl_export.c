@@ -59,7 +59,7 @@ ctl_export(struct ctl_req *r)
 	if (rc != 0) {
 		refuse(r, rc, &d);
 	} else {
-		log_info("control", "%s exported by %s%s", info.id, r->who,
+		log_notice("control", "%s exported by %s%s", info.id, r->who,
 		    proof ? ", with proof" : "");
 		ctl_ok_data(r, info_json(&info), b.p, b.len);
 	}
