@@ -72,17 +72,20 @@ make_pair(struct cli *c, const char *name, const char *dir, struct pair *p)
 {
 	struct nrs_seckey *k = NULL;
 	uint8_t *der = NULL;
-	size_t der_len;
+	size_t der_len, n = strlen(dir);
 	int rc;
+
+	while (n > 1 && dir[n - 1] == '/')
+		n--;
 
 	if ((rc = nrs_seckey_generate(&k)) != 0 ||
 	    (rc = nrs_seckey_to_pem(k, NULL, &p->key, &p->key_len)) != 0 ||
 	    (rc = nrs_tls_cert(k, name, &der, &der_len)) != 0 ||
 	    (rc = nrs_cert_to_pem(der, der_len, &p->cert, &p->cert_len)) != 0)
 		rc = cli_fail(c, CLI_IO, nrs_errname(rc), NULL, NULL, "cannot make a key");
-	p->key_path = cli_fmt("%s/%s.key", dir, name);
-	p->cert_path = cli_fmt("%s/%s.pem", dir, name);
-	p->manifest_path = cli_fmt("%s/server.manifest", dir);
+	p->key_path = cli_fmt("%.*s/%s.key", (int)n, dir, name);
+	p->cert_path = cli_fmt("%.*s/%s.pem", (int)n, dir, name);
+	p->manifest_path = cli_fmt("%.*s/server.manifest", (int)n, dir);
 	free(der);
 	nrs_seckey_free(k);
 	if (rc == 0 && mkdir(dir, 0700) != 0 && access(dir, W_OK) != 0)
@@ -182,6 +185,7 @@ run_add(struct cli *c, void *opts, char **argv, unsigned int argc)
 	const char *name = argv[0];
 	struct ctl_answer a = { 0 };
 	struct pair p = { 0 };
+	bool made = false; /* a key that was there before is never touched */
 	enum nrs_tlp tlp;
 	int rc;
 
@@ -192,11 +196,13 @@ run_add(struct cli *c, void *opts, char **argv, unsigned int argc)
 	else if (o->socket == NULL || o->out != NULL)
 		rc = make_pair(c, name, o->out != NULL ? o->out : ".", &p);
 	/* The secret is on the disk before anything trusts it. */
-	if (rc == 0 && p.key != NULL &&
-	    ((rc = file_write(c, p.key_path, 0600, p.key, p.key_len)) != 0 ||
-		(rc = file_write(c, p.cert_path, 0644, p.cert, p.cert_len)) != 0 ||
-		(rc = write_manifest(c, p.manifest_path)) != 0))
-		goto out;
+	if (rc == 0 && p.key != NULL) {
+		made = true;
+		if ((rc = file_write(c, p.key_path, 0600, p.key, p.key_len)) == 0)
+			rc = file_write(c, p.cert_path, 0644, p.cert, p.cert_len);
+		if (rc == 0)
+			rc = write_manifest(c, p.manifest_path);
+	}
 	if (rc == 0)
 		rc = ctl_call(
 		    c, request(o, name, tlp), p.cert != NULL ? p.cert : "", p.cert_len, &a);
@@ -204,9 +210,8 @@ run_add(struct cli *c, void *opts, char **argv, unsigned int argc)
 		rc = ans_print(a.json);
 	if (rc == 0)
 		tell_use(c, o, &p, a.json);
-	else if (p.key != NULL)
+	else if (made)
 		(void)unlink(p.key_path); /* it opens nothing */
-out:
 	ctl_answer_fini(&a);
 	pair_fini(&p);
 	return rc;
