@@ -274,7 +274,8 @@ in_result(struct in *u)
 		taken += res.origins[i].records_new;
 	log_notice("control",
 	    "%" PRIu64 " records taken from a file of %s, by %s; %" PRIu64 " refused%s",
-	    taken, res.source, r->who, res.refused, res.whole ? "" : "; it is not whole");
+	    taken, res.source[0] != '\0' ? res.source : "an unknown node", r->who,
+	    res.refused, res.whole ? "" : "; it is not whole");
 	j = result_json(&res);
 	ctl_session_set(r, NULL);
 	in_free(u);

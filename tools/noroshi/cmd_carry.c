@@ -85,10 +85,18 @@ out_tell(const struct out *u, json_t *end)
 		json_object_set_new(end, "bytes", json_integer((json_int_t)u->bytes));
 		ans_print(end);
 	}
-	cli_note(u->c, "%s: %s for %s, %lld record%s and %lld leaves, events %lld to %lld.",
-	    u->path, ans_bytes(size, (long long)u->bytes), ans_text(end, "peer"),
-	    ans_num(end, "records"), ans_s((unsigned long long)ans_num(end, "records")),
-	    ans_num(end, "leaves"), ans_num(end, "from"), ans_num(end, "to"));
+	if (ans_num(end, "to") < ans_num(end, "from"))
+		cli_note(u->c, "%s: %s for %s. Nothing was stored here since event %lld.",
+		    u->path, ans_bytes(size, (long long)u->bytes), ans_text(end, "peer"),
+		    ans_num(end, "to"));
+	else
+		cli_note(u->c,
+		    "%s: %s for %s, %lld record%s and %lld %s, events %lld to %lld.",
+		    u->path, ans_bytes(size, (long long)u->bytes), ans_text(end, "peer"),
+		    ans_num(end, "records"),
+		    ans_s((unsigned long long)ans_num(end, "records")),
+		    ans_num(end, "leaves"), ans_num(end, "leaves") == 1 ? "leaf" : "leaves",
+		    ans_num(end, "from"), ans_num(end, "to"));
 	if (ans_num(end, "stopped") > 0)
 		cli_note(u->c,
 		    "%lld chain%s not here from some record on: another node has to give %s.",
@@ -210,6 +218,8 @@ in_tell(const struct cli *c, const char *path, json_t *a)
 	else
 		json_array_foreach(json_object_get(a, "origins"), i, o)
 			put_origin(c, o);
+	if (json_array_size(json_object_get(a, "origins")) == 0 && ans_true(a, "whole"))
+		cli_note(c, "%s: no leaf and no record in it", path);
 	put_refusals(c, a);
 	json_array_foreach(json_object_get(a, "gaps"), i, g) {
 		cli_note(c,
