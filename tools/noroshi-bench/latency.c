@@ -418,7 +418,7 @@ measure(struct run *r, const char *path, unsigned int n, double rate, struct his
 /* --- what the machine needs at least ------------------------------------------------ */
 
 #define SYNCS  3 /* records at the origin, the keeper's state, records at the other node */
-#define SIGNS  2 /* header, checkpoint */
+#define SIGNS  1 /* header; that of the checkpoint is made while the state is written */
 #define CHECKS 3 /* our own header; checkpoint and header at the other node */
 #define HOPS   7 /* request, 2 x keeper there and back, peer, subscriber */
 #define PROBES 200u
