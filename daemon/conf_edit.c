@@ -188,7 +188,7 @@ stanza_of(const struct conf *c, const struct conf_peer *p, const char *origin)
 {
 	struct conf_peer s = { 0 };
 	static char none[] = "";
-	char name[NRS_ORIGIN_MAX + 32];
+	char name[NRS_ORIGIN_MAX + 32], why[160];
 	size_t dir = strlen(c->dir);
 
 	if (p != NULL) {
@@ -204,7 +204,14 @@ stanza_of(const struct conf *c, const struct conf_peer *p, const char *origin)
 	s.manifest_path = none;
 	s.bind = none;
 	s.proxy = none;
-	s.ceiling = NRS_TLP_RED;
+	/* A default that stands in the file would be a choice of the operator's. */
+	for (unsigned int i = 0; i < conf_nrows; i++) {
+		const struct conf_row *r = &conf_rows[i];
+
+		if (r->sec == CS_PEER && r->type != CT_STR && r->type != CT_PATH &&
+		    r->type != CT_LIST)
+			(void)!conf_row_set(r, &s, r->def, "", why, sizeof(why));
+	}
 	return s;
 }
 

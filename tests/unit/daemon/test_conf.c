@@ -343,6 +343,9 @@ test_edit(void **state)
 	assert_string_equal(p->communities.v[1], "apcert");
 	assert_string_equal(p->addresses.v[0], "192.0.2.7:7373");
 	assert_false(p->suspended);
+	/* the quotas by which a node protects its disk are not written away */
+	assert_int_equal(p->leaves_per_day, 10000000);
+	assert_int_equal(p->disk_share, UINT64_C(32) << 30);
 	assert_int_equal(conf_peer_suspend(c, "us.cert.example", true, NULL), 0);
 	conf_free(c);
 
