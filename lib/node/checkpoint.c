@@ -83,6 +83,21 @@ put_checkpoint(struct node *n, struct checkpointer *k)
 	return err;
 }
 
+/*
+ * What came back from the keeper.  Peers that are shown a signature which is none
+ * would take us for a log that lies, and freeze it.
+ */
+static int
+check_signed(struct node *n, const struct checkpointer *k)
+{
+	const struct nrs_manifest *m = origin_manifest_for_size(n->own, k->cp.size);
+
+	if (k->sign.out_len != sizeof(k->sig))
+		return NRS_EINTERNAL;
+	return n->env->ops->verify(m->log.alg, m->log.pub, sizeof(m->log.pub), k->sign.in,
+	    k->sign.in_len, k->sig, sizeof(k->sig));
+}
+
 static void
 on_signed(struct nrs_sign *sign)
 {
@@ -91,8 +106,8 @@ on_signed(struct nrs_sign *sign)
 	int err = sign->rc;
 
 	k->signing = false;
-	if (err == 0 && sign->out_len != sizeof(k->sig))
-		err = NRS_EINTERNAL;
+	if (err == 0)
+		err = check_signed(n, k);
 	if (err != 0) {
 		node_log(n, NRS_LOG_ERROR, "keeper",
 		    "does not sign the checkpoint of %llu: %s",
@@ -212,8 +227,8 @@ checkpoint_recover(struct node *n, uint64_t size)
 		err = request(n, k);
 	if (err == 0)
 		err = n->env->ops->sign_run(n->env, &k->sign);
-	if (err == 0 && k->sign.out_len != sizeof(k->sig))
-		err = NRS_EINTERNAL;
+	if (err == 0)
+		err = check_signed(n, k);
 	if (err == 0)
 		err = put_checkpoint(n, k);
 	if (err == 0)

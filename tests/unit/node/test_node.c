@@ -305,6 +305,35 @@ test_keeper(void **state)
 	tnode_free(t);
 }
 
+/* A checkpoint with a flipped bit is shown to nobody; a second later it is asked for again. */
+static void
+test_keeper_flips(void **state)
+{
+	struct tnode *t = start(6);
+	struct tsubmit a;
+	uint64_t shown;
+
+	t->sign_hold = true;
+	tnode_submit(t, &a, "iwwn", 0, 2, NRS_TLP_GREEN);
+	tnode_run(t);
+	t->sign_hold = false;
+	while (t->n->own->put.size == t->n->own->shown.size)
+		(void)tnode_step(t);
+	shown = t->n->own->shown.size;
+	t->sign_flip = true;
+	tnode_run(t);
+	assert_int_equal(t->n->own->shown.size, shown);
+	assert_int_equal(t->n->own->cp.size, shown);
+	tnode_run(t);
+	assert_int_equal(t->n->own->shown.size, shown);
+	t->sign_flip = false;
+	t->m->mono.ns += 2000000000;
+	tnode_run(t);
+	assert_int_equal(t->n->own->shown.size, t->n->own->put.size);
+	assert_int_equal(a.rc, 0);
+	tnode_free(t);
+}
+
 static void
 test_checks(void **state)
 {
@@ -911,6 +940,7 @@ main(void)
 		cmocka_unit_test(test_older_state),
 		cmocka_unit_test(test_lost_checkpoint),
 		cmocka_unit_test(test_keeper),
+		cmocka_unit_test(test_keeper_flips),
 		cmocka_unit_test(test_checks),
 		cmocka_unit_test(test_clearance),
 		cmocka_unit_test(test_direct),

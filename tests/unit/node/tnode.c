@@ -122,12 +122,16 @@ static int
 sign_checkpoint(struct nrs_sign *s)
 {
 	struct nrs_checkpoint cp;
+	int rc;
 
 	assert_int_equal(nrs_checkpoint_parse(&cp, s->in, s->in_len, NULL), 0);
 	if (cp.size < world->signed_size)
 		return NRS_EROLLBACK;
 	world->signed_size = cp.size;
-	return nrs_seckey_sign(world->id.log, s->in, s->in_len, s->out);
+	rc = nrs_seckey_sign(world->id.log, s->in, s->in_len, s->out);
+	if (world->sign_flip)
+		s->out[5] ^= 1;
+	return rc;
 }
 
 static void
