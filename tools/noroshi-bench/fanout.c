@@ -8,11 +8,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -29,6 +26,7 @@
 #include "tools/noroshi-bench/crowd.h"
 #include "tools/noroshi-bench/fleet.h"
 #include "tools/noroshi-bench/gen.h"
+#include "tools/noroshi-bench/limits_priv.h"
 
 #define EACH	 500 /* of a kind */
 #define OBJECTS	 1000
@@ -334,7 +332,7 @@ put(struct out *o, const uint8_t *text, size_t len)
 
 /* The child: writes to all as fast as they take it, until it is told to end. */
 static void
-limit_write(struct out *v, unsigned int n, const uint8_t *text, size_t len)
+limit_feed(struct out *v, unsigned int n, const uint8_t *text, size_t len)
 {
 	struct epoll_event e[256];
 	int ep = epoll_create1(0), k;
@@ -357,34 +355,13 @@ limit_write(struct out *v, unsigned int n, const uint8_t *text, size_t len)
 }
 
 static int
-tcp_pair(int fd[2])
-{
-	struct sockaddr_in sin = { .sin_family = AF_INET };
-	socklen_t len = sizeof(sin);
-	int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-
-	fd[0] = fd[1] = -1;
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (l >= 0 && bind(l, (struct sockaddr *)&sin, sizeof(sin)) == 0 &&
-	    listen(l, 1) == 0 && getsockname(l, (struct sockaddr *)&sin, &len) == 0 &&
-	    (fd[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0 &&
-	    connect(fd[1], (struct sockaddr *)&sin, sizeof(sin)) == 0)
-		fd[0] = accept4(l, NULL, NULL, SOCK_CLOEXEC);
-	close(l);
-	if (fd[0] < 0)
-		return -1;
-	(void)setsockopt(fd[0], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return 0;
-}
-
-static int
 limit_pairs(struct fanout *f, struct out *v, int *mine)
 {
 	int fd[2];
 
 	for (unsigned int i = 0; i < 2 * EACH; i++) {
 		if ((i < EACH ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd)
-			      : tcp_pair(fd)) != 0)
+			      : limit_socket_pair(fd)) != 0)
 			return bench_fail_errno(f->b, "cannot make %u sockets", 2 * EACH);
 		v[i].fd = fd[0];
 		mine[i] = fd[1];
@@ -400,7 +377,7 @@ limit_child(struct out *v, const int *mine, const uint8_t *text, size_t len)
 	for (unsigned int i = EACH; i < 2 * EACH; i++)
 		if ((v[i].ssl = limit_accept(v[i].fd)) == NULL)
 			_exit(1);
-	limit_write(v, 2 * EACH, text, len);
+	limit_feed(v, 2 * EACH, text, len);
 	_exit(0);
 }
 

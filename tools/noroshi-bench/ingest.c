@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#include "base/text.h"
 #include "tools/noroshi-bench/fleet.h"
 #include "tools/noroshi-bench/gen.h"
 #include "tools/noroshi-bench/limits.h"
@@ -58,8 +57,7 @@ static int
 rig_accept(struct rig *g)
 {
 	struct maker *m = NULL;
-	struct nrs_str invite;
-	char words[25], *origin;
+	char *origin;
 	int rc;
 
 	origin = bench_fmt("run%u.bench.example", g->nmakers);
@@ -68,39 +66,7 @@ rig_accept(struct rig *g)
 	if (rc != 0)
 		return bench_fail(g->b, "%s", nrs_strerror(rc));
 	g->maker[g->nmakers++] = m;
-	invite = maker_invite(m);
-	maker_fingerprint(m, words);
-	return fleet_call(g->node,
-	    json_pack("{s:s,s:[s],s:[],s:s}", "cmd", "peer.accept", "communities",
-		FLEET_COMMUNITY, "addresses", "fingerprint", words),
-	    invite.p, invite.len, NULL);
-}
-
-/* The community as it is after all were accepted. */
-static int
-rig_audience(struct rig *g)
-{
-	json_t *a = NULL, *c;
-	size_t i, len;
-	int rc;
-
-	rc = fleet_call(g->node, json_pack("{s:s}", "cmd", "community.list"), NULL, 0, &a);
-	if (rc != 0)
-		return rc;
-	rc = -1;
-	json_array_foreach(json_object_get(a, "communities"), i, c) {
-		const char *id = ans_text(c, "id");
-
-		if (strcmp(ans_text(c, "name"), FLEET_COMMUNITY) != 0 ||
-		    nrs_b64_parse(id, strlen(id), g->community.b, sizeof(g->community.b),
-			&len) != 0 ||
-		    len != sizeof(g->community.b))
-			continue;
-		g->epoch = (uint32_t)ans_num(c, "epoch");
-		rc = 0;
-	}
-	json_decref(a);
-	return rc == 0 ? 0 : bench_fail(g->b, "there is no community " FLEET_COMMUNITY);
+	return peer_accept(g->node, m);
 }
 
 /* From "job-threads = N" of the configuration in force; 0 is one for each processor. */
@@ -137,7 +103,7 @@ rig_open(struct bench *b, unsigned int origins, struct rig *g)
 	while (rc == 0 && g->nmakers < origins)
 		rc = rig_accept(g);
 	if (rc == 0)
-		rc = rig_audience(g);
+		rc = peer_audience(g->b, g->node, &g->community, &g->epoch);
 	return rc == 0 ? rig_threads(g) : rc;
 }
 

@@ -11,6 +11,9 @@ void limit_disk_close(char *path, int fd);
 void limit_noise(uint8_t *p, size_t len);
 int limit_room(int fd) NRS_MUST_CHECK;
 
+/* TCP on loopback: 0 accepted, 1 dialled. Non-zero: none. */
+int limit_socket_pair(int fd[2]) NRS_MUST_CHECK;
+
 /* A TLS 1.3 connection of two ends on loopback, blocking. */
 struct limit_tls_pair {
 	void *ctx[2]; /* SSL_CTX */

@@ -18,6 +18,8 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "base/text.h"
+#include "tools/noroshi/answer.h"
 #include "wire/wire.h"
 
 #define PIECE (256u << 10) /* of one SSL_write */
@@ -450,4 +452,45 @@ peer_play(struct maker *m, int port, double seconds, struct peer_result *ret)
 	nrs_buf_fini(&y->out);
 	free(y);
 	return rc;
+}
+
+/* --- becoming one ------------------------------------------------------------- */
+
+int
+peer_accept(struct fleet_node *n, const struct maker *m)
+{
+	struct nrs_str invite = maker_invite(m);
+	char words[25];
+
+	maker_fingerprint(m, words);
+	return fleet_call(n,
+	    json_pack("{s:s,s:[s],s:[],s:s}", "cmd", "peer.accept", "communities",
+		FLEET_COMMUNITY, "addresses", "fingerprint", words),
+	    invite.p, invite.len, NULL);
+}
+
+int
+peer_audience(
+    struct bench *b, struct fleet_node *n, struct nrs_hash *ret_id, uint32_t *ret_epoch)
+{
+	json_t *a = NULL, *c;
+	size_t i, len;
+	int rc = fleet_call(n, json_pack("{s:s}", "cmd", "community.list"), NULL, 0, &a);
+
+	if (rc != 0)
+		return rc;
+	rc = -1;
+	json_array_foreach(json_object_get(a, "communities"), i, c) {
+		const char *id = ans_text(c, "id");
+
+		if (strcmp(ans_text(c, "name"), FLEET_COMMUNITY) != 0 ||
+		    nrs_b64_parse(id, strlen(id), ret_id->b, sizeof(ret_id->b), &len) !=
+			0 ||
+		    len != sizeof(ret_id->b))
+			continue;
+		*ret_epoch = (uint32_t)ans_num(c, "epoch");
+		rc = 0;
+	}
+	json_decref(a);
+	return rc == 0 ? 0 : bench_fail(b, "there is no community " FLEET_COMMUNITY);
 }

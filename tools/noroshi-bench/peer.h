@@ -7,7 +7,14 @@
 #ifndef BENCH_PEER_H
 #define BENCH_PEER_H
 
+#include "tools/noroshi-bench/fleet.h"
 #include "tools/noroshi-bench/maker.h"
+
+/* The node accepts the origin as a peer, in the community of the fleet. */
+int peer_accept(struct fleet_node *n, const struct maker *m) NRS_MUST_CHECK;
+/* That community as it is once all were accepted: for maker_audience(). */
+int peer_audience(struct bench *b, struct fleet_node *n, struct nrs_hash *ret_id,
+    uint32_t *ret_epoch) NRS_MUST_CHECK;
 
 struct peer_result {
 	double seconds; /* from the fetch of records to the last ACK */

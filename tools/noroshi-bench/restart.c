@@ -16,12 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/text.h"
 #include "tools/noroshi-bench/fleet.h"
 #include "tools/noroshi-bench/gen.h"
 #include "tools/noroshi-bench/limits.h"
 #include "tools/noroshi-bench/peer.h"
-#include "tools/noroshi/answer.h"
 
 #define RECORDS	  1000000u
 #define BUNDLES	  1000u
@@ -49,46 +47,6 @@ struct fill {
 
 /* --- filling --------------------------------------------------------------- */
 
-static int
-accept_maker(struct fill *f, struct maker *m)
-{
-	struct nrs_str invite = maker_invite(m);
-	char words[25];
-
-	maker_fingerprint(m, words);
-	return fleet_call(f->node,
-	    json_pack("{s:s,s:[s],s:[],s:s}", "cmd", "peer.accept", "communities",
-		FLEET_COMMUNITY, "addresses", "fingerprint", words),
-	    invite.p, invite.len, NULL);
-}
-
-/* The community as it is after all were accepted. */
-static int
-find_audience(struct fill *f)
-{
-	json_t *a = NULL, *c;
-	size_t i, len;
-	int rc;
-
-	rc = fleet_call(f->node, json_pack("{s:s}", "cmd", "community.list"), NULL, 0, &a);
-	if (rc != 0)
-		return rc;
-	rc = -1;
-	json_array_foreach(json_object_get(a, "communities"), i, c) {
-		const char *id = ans_text(c, "id");
-
-		if (strcmp(ans_text(c, "name"), FLEET_COMMUNITY) != 0 ||
-		    nrs_b64_parse(id, strlen(id), f->community.b, sizeof(f->community.b),
-			&len) != 0 ||
-		    len != sizeof(f->community.b))
-			continue;
-		f->epoch = (uint32_t)ans_num(c, "epoch");
-		rc = 0;
-	}
-	json_decref(a);
-	return rc == 0 ? 0 : bench_fail(f->b, "there is no community " FLEET_COMMUNITY);
-}
-
 /* Peers that do not listen: the node dials where nobody is. */
 static int
 make_peers(struct fill *f)
@@ -106,9 +64,9 @@ make_peers(struct fill *f)
 		if (rc != 0)
 			return bench_fail(f->b, "%s", nrs_strerror(rc));
 		f->nmakers++;
-		rc = accept_maker(f, f->maker[i]);
+		rc = peer_accept(f->node, f->maker[i]);
 	}
-	return rc == 0 ? find_audience(f) : rc;
+	return rc == 0 ? peer_audience(f->b, f->node, &f->community, &f->epoch) : rc;
 }
 
 static int

@@ -24,8 +24,8 @@
 
 /* --- TLS ------------------------------------------------------------------- */
 
-static int
-socket_pair(int fd[2])
+int
+limit_socket_pair(int fd[2])
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	socklen_t len = sizeof(sin);
@@ -86,7 +86,7 @@ limit_tls_open(struct limit_tls_pair *t)
 	if (t->ctx[0] == NULL || t->ctx[1] == NULL || use_key(t->ctx[0]) != 0 ||
 	    SSL_CTX_set_min_proto_version(t->ctx[0], TLS1_3_VERSION) != 1 ||
 	    (t->ssl[0] = SSL_new(t->ctx[0])) == NULL ||
-	    (t->ssl[1] = SSL_new(t->ctx[1])) == NULL || socket_pair(t->fd) != 0 ||
+	    (t->ssl[1] = SSL_new(t->ctx[1])) == NULL || limit_socket_pair(t->fd) != 0 ||
 	    SSL_set_fd(t->ssl[0], t->fd[0]) != 1 || SSL_set_fd(t->ssl[1], t->fd[1]) != 1 ||
 	    pthread_create(&thread, NULL, do_accept, t->ssl[0]) != 0)
 		goto fail;
