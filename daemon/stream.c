@@ -20,6 +20,7 @@
 #include "daemon/unix_socket.h"
 
 #define PAUSE_S	      1
+#define ACCEPTS_TURN  64 /* over TLS; then what is up gets its turn */
 #define LOG_WINDOW_NS UINT64_C(1000000000)
 
 struct stream_listener {
@@ -91,12 +92,42 @@ on_unix(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int 
 }
 
 static void
+set_listening(struct stream *s, bool on)
+{
+	struct stream_listener *l;
+
+	TAILQ_FOREACH(l, &s->listeners, link) {
+		if (on)
+			evconnlistener_enable(l->ev);
+		else
+			evconnlistener_disable(l->ev);
+	}
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct stream *s = arg;
+
+	if (s->turn_accepts >= ACCEPTS_TURN && !evtimer_pending(s->resume, NULL))
+		set_listening(s, true);
+	s->turn_accepts = 0;
+}
+
+/* A listener accepts until nobody knocks any more: strangers could keep it at that. */
+static void
 on_tls(struct evconnlistener *ev, evutil_socket_t fd, struct sockaddr *sa, int salen,
     void *arg)
 {
+	const struct timeval soon = { 0, 0 };
 	struct stream_listener *l = arg;
+	struct stream *s = l->s;
 
-	client_accept_tls(l->s, fd, sa);
+	client_accept_tls(s, fd, sa);
+	if (s->turn_accepts++ == 0)
+		evtimer_add(s->turn, &soon);
+	if (s->turn_accepts == ACCEPTS_TURN)
+		set_listening(s, false);
 }
 
 static void
@@ -110,11 +141,7 @@ on_resume(evutil_socket_t fd, short what, void *arg)
 static void
 on_resume_tls(evutil_socket_t fd, short what, void *arg)
 {
-	struct stream *s = arg;
-	struct stream_listener *l;
-
-	TAILQ_FOREACH(l, &s->listeners, link)
-		evconnlistener_enable(l->ev);
+	set_listening(arg, true);
 }
 
 /* Out of descriptors or memory: the loop would spin on a socket that stays readable. */
@@ -411,7 +438,8 @@ stream_new(struct app *app, struct stream **ret, struct nrs_detail *d)
 	TAILQ_INIT(&s->listeners);
 	TAILQ_INIT(&s->next_listeners);
 	s->resume = evtimer_new(app->base, on_resume_tls, s);
-	if (client_init(s) != 0 || s->resume == NULL)
+	s->turn = evtimer_new(app->base, on_turn, s);
+	if (client_init(s) != 0 || s->resume == NULL || s->turn == NULL)
 		rc = nrs_fail(d, NRS_ENOMEM, 0, "no memory for subscribers");
 	else if ((rc = stream_tls_init(s, d)) == 0)
 		rc = stream_prepare(s, app->conf, d);
@@ -441,5 +469,7 @@ stream_free(struct stream *s)
 	stream_tls_fini(s);
 	if (s->resume != NULL)
 		event_free(s->resume);
+	if (s->turn != NULL)
+		event_free(s->turn);
 	free(s);
 }

@@ -103,7 +103,9 @@ struct stream {
 	void *bio; /* BIO_METHOD of stream_tls.c */
 	struct subs subs, next;
 	TAILQ_HEAD(stream_listeners, stream_listener) listeners, next_listeners;
-	struct event *resume; /* listening again after EMFILE */
+	struct event *resume;	   /* listening again after EMFILE */
+	struct event *turn;	   /* the next turn of the loop: more may be accepted */
+	unsigned int turn_accepts; /* over TLS, since the loop was here last */
 	struct clients handshakes, waiting, dying;
 	unsigned int nhandshakes, ntls, nunix;
 	struct clients ready; /* by queue: they have something to do */
