@@ -145,6 +145,31 @@ request(const struct add_opts *o, const char *name, enum nrs_tlp tlp)
 	return req;
 }
 
+/* A misspelt community gives nothing, and would not be noticed. */
+static void
+tell_unknown(struct cli *c, const struct add_opts *o)
+{
+	json_t *names = ans_split(&o->communities), *known, *v;
+	struct ctl_answer a;
+	size_t i, k;
+
+	if (ctl_call(c, json_pack("{s:s}", "cmd", "community.list"), NULL, 0, &a) == 0) {
+		known = json_object_get(a.json, "communities");
+		json_array_foreach(names, i, v) {
+			const char *name = json_string_value(v);
+
+			for (k = 0; k < json_array_size(known); k++)
+				if (strcmp(ans_text(json_array_get(known, k), "name"),
+					name) == 0)
+					break;
+			if (k == json_array_size(known) && strcmp(name, "*") != 0)
+				cli_note(c, "There is no community %s here (yet).", name);
+		}
+		ctl_answer_fini(&a);
+	}
+	json_decref(names);
+}
+
 /* What to hand over, and what to type there. */
 static void
 tell_use(struct cli *c, const struct add_opts *o, const struct pair *p, const json_t *a)
@@ -208,9 +233,10 @@ run_add(struct cli *c, void *opts, char **argv, unsigned int argc)
 		    c, request(o, name, tlp), p.cert != NULL ? p.cert : "", p.cert_len, &a);
 	if (rc == 0 && c->form == CLI_JSON)
 		rc = ans_print(a.json);
-	if (rc == 0)
+	if (rc == 0) {
 		tell_use(c, o, &p, a.json);
-	else if (made)
+		tell_unknown(c, o);
+	} else if (made)
 		(void)unlink(p.key_path); /* it opens nothing */
 	ctl_answer_fini(&a);
 	pair_fini(&p);
