@@ -498,6 +498,9 @@ tell_no_start(const struct app *a, int rc, const struct nrs_detail *d)
 	else
 		log_error("daemon", "%s%s%s%s%s", d->path, d->path[0] != '\0' ? ": " : "",
 		    text, sep, code);
+	if (rc == NRS_ECORRUPT && strncmp(d->path, "journal/", 8) == 0)
+		log_error(
+		    "daemon", "noroshi-fsck tells what is touched by that and what to do");
 }
 
 /* Exit code. */
