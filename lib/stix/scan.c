@@ -828,7 +828,13 @@ check_bundle(struct scan *s, const struct object *b, size_t start, struct nrs_bu
 		return rc;
 	if (ret->n == 0)
 		return fail_stix(s, start, "objects", "a bundle has objects (STIX 2.1, 8)");
-	return nrs_uuid_parse((const char *)id->p + 8, 36, ret->uuid);
+	if ((rc = nrs_uuid_parse((const char *)id->p + 8, 36, ret->uuid)) != 0)
+		return rc;
+	/* It becomes the UUID of the record's header. */
+	if (ret->uuid[6] >> 4 < 1 || ret->uuid[6] >> 4 > 8 || (ret->uuid[8] & 0xc0) != 0x80)
+		return fail_stix(s, text_off(s, b, P_ID), "id",
+		    "the UUID of a bundle is of version 1 to 8 and variant 1 (RFC 9562, 4)");
+	return 0;
 }
 
 static int

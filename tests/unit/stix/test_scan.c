@@ -243,6 +243,12 @@ test_bundles(void **state)
 		{ "{\"type\":\"bundle\",\"id\":\"bundle--" UUID "\"}", NRS_ESTIX, 0 },
 		{ "{\"type\":\"bundle\",\"id\":\"bundle--x\",\"objects\":[" TOOL("") "]}",
 		    NRS_ESTIX, 22 },
+		{ "{\"type\":\"bundle\",\"id\":\"bundle--00000000-0000-0000-0000-"
+		  "000000000000\",\"objects\":[" TOOL("") "]}",
+		    NRS_ESTIX, 22 },
+		{ "{\"type\":\"bundle\",\"id\":\"bundle--0c7b5b88-8ff7-9a4d-aa9d-"
+		  "feb398cd0061\",\"objects\":[" TOOL("") "]}",
+		    NRS_ESTIX, 22 },
 		{ "{\"type\":\"bungle\",\"id\":\"bundle--" UUID
 		  "\",\"objects\":[" TOOL("") "]}",
 		    NRS_ESTIX, 8 },
