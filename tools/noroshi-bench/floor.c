@@ -1,6 +1,6 @@
 /*
  * A floor: the bare work of a path, on as many threads as the daemon uses, in
- * batches like its own.  It is only believed when it comes near to what its
+ * batches like its own: what came while the one before was written.  It is only believed when it comes near to what its
  * stages imply; a floor that waits for itself would flatter what is measured
  * against it.
  */
@@ -41,6 +41,7 @@ struct lane {
 	unsigned int first, end;
 	unsigned int number;
 	size_t batch;
+	uint64_t takes, took; /* calls together, and items in them */
 	unsigned int threads;
 };
 
@@ -125,6 +126,10 @@ lane_take(struct lane *a, struct limit_item **v)
 		a->q.head = (a->q.head + 1) % l->nitems;
 		if (a->number == 0)
 			item_begin(l, v[n]);
+	}
+	if (n > 0) {
+		a->takes++;
+		a->took += n;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return n;
@@ -299,8 +304,16 @@ process_cpu(void)
 	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+/* Items in a call: what had come while the call before was busy. */
+static size_t
+lane_mean(const struct lane *a)
+{
+	return a->takes > 0 ? (size_t)((a->took + a->takes / 2) / a->takes) : 1;
+}
+
 /*
- * One thread takes batches through all stages, each timed.  Processor time is
+ * One thread takes batches, as large as they were together, through all stages,
+ * each timed.  Processor time is
  * that of the process: a stage may have another end in a thread of its own.
  */
 static int
@@ -313,7 +326,7 @@ alone(struct line *l, double seconds, struct tally *y)
 	int rc = 0;
 
 	for (unsigned int i = 0; i < l->nlanes; i++)
-		n = l->lane[i].batch > n ? l->lane[i].batch : n;
+		n = lane_mean(&l->lane[i]) > n ? lane_mean(&l->lane[i]) : n;
 	for (size_t i = 0; i < n; i++)
 		v[i] = &l->item[i];
 	for (unsigned int i = 0; i < l->nstages && rc == 0; i++)
@@ -434,8 +447,8 @@ limit_together(struct bench *b, const struct limit_stage *stages, unsigned int n
 		l->lane[i].q.v = bench_alloc(l->nitems * sizeof(struct limit_item *));
 	/* In turns: what else the machine does then falls on both. */
 	for (rc = 0; rc == 0 && y.slices < SLICES; y.slices++)
-		if ((rc = alone(l, seconds / SLICES, &y)) == 0)
-			rc = together(l, seconds / SLICES, &y);
+		if ((rc = together(l, seconds / SLICES, &y)) == 0)
+			rc = alone(l, seconds / SLICES, &y);
 	if (rc == 0)
 		conclude(l, &y, ret);
 	items_fini(l);

@@ -20,13 +20,14 @@
 #include "tools/noroshi/answer.h"
 #include "wire/wire.h"
 
-#define BUNDLES	   1000u /* of PER_BUNDLE */
-#define PER_BUNDLE 1000u
-#define SINGLES	   20000u
-#define BACKLOG	   60000u
-#define PLAY_S	   600
-#define FLOOR_S	   2.0
-#define LIMIT_S	   0.5
+#define BUNDLES	    1000u /* of PER_BUNDLE */
+#define PER_BUNDLE  1000u
+#define SINGLES	    20000u
+#define BACKLOG	    60000u
+#define PLAY_S	    600
+#define FLOOR_S	    2.0
+#define FLOOR_BATCH 32u /* records in one write; more would only need more memory */
+#define LIMIT_S	    0.5
 
 /* One node and the origins that send to it, one for each run. */
 struct rig {
@@ -259,7 +260,9 @@ floor_measure(struct rig *g, unsigned int i, const struct run *r, struct limit_f
 	s[3].work = seal_work;
 	s[3].lane = 2;
 	s[4].lane = 3;
-	s[4].batch = (size_t)(r->per_batch + 0.5);
+	/* As the node has it: all that waits, up to the size of a batch. */
+	s[4].batch = (size_t)(NRS_BATCH_BYTES / r->frame_bytes);
+	s[4].batch = s[4].batch > FLOOR_BATCH ? FLOOR_BATCH : s[4].batch;
 	rc = limit_together(
 	    g->b, s, 5, in, f->n, cap, g->b->seconds > 0 ? g->b->seconds : FLOOR_S, ret);
 	free(in);
