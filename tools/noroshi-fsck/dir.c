@@ -353,7 +353,7 @@ dir_keys(struct fsck *f)
 		nrs_wipe(p, len);
 	}
 	free(p);
-	if (!f->has_kek && f->keys != NULL)
+	if (!f->has_kek && f->keys != NULL && !f->rep.json)
 		fprintf(stderr, "noroshi-fsck: %s: no kek there: payloads stay closed\n",
 		    f->keys);
 	for (uint32_t i = 0; i < f->nsegs; i++)

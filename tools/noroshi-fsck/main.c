@@ -1,6 +1,7 @@
 /* noroshi-fsck: every frame, leaf, root and signature of a data directory. */
 #include <sys/random.h>
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
@@ -405,7 +406,7 @@ processors(void)
 static int
 run(struct fsck *f)
 {
-	int rc;
+	int rc, err = 0;
 
 	f->dirfd = -1;
 	f->next_event = 1;
@@ -416,8 +417,11 @@ run(struct fsck *f)
 	    (f->dg = nrs_digest_new()) == NULL ||
 	    pool_new(f, f->jobs > 1 ? f->jobs - 1 : 1, &f->pool) != 0)
 		rc = NRS_ENOMEM;
-	else
+	else {
+		errno = 0;
 		rc = check_all(f);
+	}
+	err = errno;
 	report_flush(&f->rep);
 	if (rc == 0 && (!f->rep.quiet || f->rep.json))
 		summary(f);
@@ -425,7 +429,8 @@ run(struct fsck *f)
 		fprintf(stderr, "noroshi-fsck: %s: %s\n", f->dir,
 		    rc == NRS_ENOTFOUND ? "there is no journal; name the \"data\" of a node"
 			: rc == NRS_ECORRUPT ? "no segment has a header that can be read"
-					     : nrs_strerror(rc));
+			: rc == NRS_EIO && err != 0 ? strerror(err)
+						    : nrs_strerror(rc));
 	pool_free(f->pool);
 	model_free(f);
 	dir_close(f);
