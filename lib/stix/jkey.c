@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DUP_STEPS 8 /* for each entry, to find its place in a table that is half empty */
+
 static uint64_t
 load(const uint8_t *p, size_t n)
 {
@@ -179,6 +181,32 @@ before(const struct jlex_ent *x, const struct jlex_ent *y,
 	return cmp(arg, x, y) <= 0;
 }
 
+/*
+ * Mostly all hashes differ, and a table tells so sooner than an order does.  A
+ * text that was made to collide gets no more steps than others.
+ */
+static bool
+hashes_differ(const struct jlex_ent *e, size_t n)
+{
+	size_t mask = 1, steps = n * DUP_STEPS, i, k;
+	uint64_t *t;
+
+	while (mask < n * 2)
+		mask *= 2;
+	if ((t = calloc(mask, sizeof(*t))) == NULL)
+		return false;
+	mask--;
+	for (i = 0; i < n; i++) {
+		for (k = e[i].h & mask; t[k] != 0 && t[k] != e[i].h && steps > 0; steps--)
+			k = (k + 1) & mask;
+		if (t[k] != 0 || e[i].h == 0)
+			break;
+		t[k] = e[i].h;
+	}
+	free(t);
+	return i == n;
+}
+
 int
 jlex_dups(struct jlex_ent *e, size_t n,
     int (*cmp)(const void *, const struct jlex_ent *, const struct jlex_ent *),
@@ -188,7 +216,7 @@ jlex_dups(struct jlex_ent *e, size_t n,
 	size_t w, lo, mid, hi, a, b, k;
 
 	*ret_dup = NULL;
-	if (n < 2)
+	if (n < 2 || hashes_differ(e, n))
 		return 0;
 	if ((tmp = malloc(n * sizeof(*tmp))) == NULL)
 		return NRS_ENOMEM;
