@@ -28,6 +28,7 @@
 #include "tools/noroshi-bench/gen.h"
 #include "tools/noroshi-bench/limits_priv.h"
 
+#define LINE_MIN 500 /* shorter ones would be too easy */
 #define EACH	 500 /* of a kind */
 #define OBJECTS	 1000
 #define SECONDS	 5.0
@@ -454,6 +455,8 @@ one_run(struct fanout *f, struct figures *v, bool first)
 		    v->bytes.v[0], fleet_metric(f->node, "noroshi_disclosures_total"),
 		    fleet_metric(f->node, "noroshi_disclosures"),
 		    fleet_metric(f->node, "noroshi_lines_total") / (double)(f->shared + 1));
+	if (rc == 0 && v->bytes.v[0] < LINE_MIN)
+		rc = bench_fail(f->b, "lines of less than %d bytes", LINE_MIN);
 	if (rc == 0 && fleet_metric(f->node, "noroshi_disclosures") < 2 * EACH)
 		rc = bench_fail(f->b, "the journal does not say who reads");
 	crowd_free(f->crowd);

@@ -1,8 +1,9 @@
 /*
  * A floor: the bare work of a path, on as many threads as the daemon uses, in
- * batches like its own: what came while the one before was written.  It is only believed when it comes near to what its
- * stages imply; a floor that waits for itself would flatter what is measured
- * against it.
+ * batches like its own: what came while the one before was written, and no
+ * fewer than the daemon's mean.  It is only believed when it comes near to what
+ * its stages imply; a floor that waits for itself would flatter what is
+ * measured against it.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -40,7 +41,7 @@ struct lane {
 	struct queue q; /* what it is to work on */
 	unsigned int first, end;
 	unsigned int number;
-	size_t batch;
+	size_t batch, least;
 	uint64_t takes, took; /* calls together, and items in them */
 	unsigned int threads;
 };
@@ -119,7 +120,7 @@ lane_take(struct lane *a, struct limit_item **v)
 	size_t n = 0;
 
 	pthread_mutex_lock(&l->lock);
-	while (a->q.n == 0 && !l->stop)
+	while (a->q.n < a->least && !l->stop)
 		pthread_cond_wait(&l->change, &l->lock);
 	for (; !l->stop && n < a->batch && a->q.n > 0; n++, a->q.n--) {
 		v[n] = a->q.v[a->q.head];
@@ -376,6 +377,7 @@ static void
 conclude(const struct line *l, const struct tally *y, struct limit_floor *ret)
 {
 	ret->n = l->nstages;
+	ret->batch = lane_mean(&l->lane[l->nlanes - 1]);
 	for (unsigned int i = 0; i < l->nstages; i++) {
 		ret->stage[i].name = l->stages[i].name;
 		ret->stage[i].items_s = y->wall[i] > 0 ? y->alone / y->wall[i] : 0;
@@ -406,8 +408,9 @@ line_init(struct line *l, const struct limit_stage *stages, unsigned int n)
 				.number = l->nlanes++,
 				.first = i,
 				.batch = stages[i].batch > 0 ? stages[i].batch : 1,
+				.least = stages[i].least > 0 ? stages[i].least : 1,
 				.threads = stages[i].threads > 0 ? stages[i].threads : 1 };
-			if (a->batch > BATCH_MAX)
+			if (a->batch > BATCH_MAX || a->least > a->batch)
 				return -1;
 		}
 		a->end = i + 1;
@@ -474,6 +477,6 @@ limit_floor_rows(struct bench *b, const char *name, const struct limit_floor *f)
 	bench_value(b, text, f->items_s, "items/s", BENCH_MORE, f->implied,
 	    "what the stages alone imply");
 	bench_note(b,
-	    "floor of %s: %.1f MB/s; %s: %.2f of what its stages imply (0.80 is asked)",
-	    name, f->bytes_s / 1e6, f->valid ? "valid" : "NOT VALID", f->share);
+	    "floor of %s: %.1f MB/s, %zu in a batch; %s: %.2f of what its stages imply (0.80 is asked)",
+	    name, f->bytes_s / 1e6, f->batch, f->valid ? "valid" : "NOT VALID", f->share);
 }

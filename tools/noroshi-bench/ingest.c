@@ -263,6 +263,8 @@ floor_measure(struct rig *g, unsigned int i, const struct run *r, struct limit_f
 	/* As the node has it: all that waits, up to the size of a batch. */
 	s[4].batch = (size_t)(NRS_BATCH_BYTES / r->frame_bytes);
 	s[4].batch = s[4].batch > FLOOR_BATCH ? FLOOR_BATCH : s[4].batch;
+	s[4].least = (size_t)(r->per_batch + 0.5);
+	s[4].least = s[4].least > s[4].batch ? s[4].batch : s[4].least;
 	rc = limit_together(
 	    g->b, s, 5, in, f->n, cap, g->b->seconds > 0 ? g->b->seconds : FLOOR_S, ret);
 	free(in);

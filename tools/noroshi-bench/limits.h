@@ -53,6 +53,7 @@ struct limit_stage {
 	unsigned int lane;
 	unsigned int threads; /* of the lane: told by its first stage; 0 is 1 */
 	size_t batch; /* items in one call at most: told by a lane's first stage; 0 is 1 */
+	size_t least; /* it waits for so many: likewise */
 	void *(*open)(void *
 		arg); /* one context for each thread; NULL: arg itself. Returns NULL: failed */
 	int (*work)(void *ctx, struct limit_item **items, size_t n);
@@ -66,6 +67,7 @@ struct limit_floor {
 	double implied; /* items/s: min(slowest lane, processors / processor time of all) */
 	double share;	/* items_s / implied */
 	bool valid;	/* share >= 0.8 */
+	size_t batch;	/* items in a call of the last lane, on average */
 	unsigned int n;
 	struct {
 		const char *name;
