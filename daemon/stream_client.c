@@ -271,6 +271,28 @@ on_wake(void *arg)
 	enqueue(arg);
 }
 
+/*
+ * Each stream leaves a range in the journal, which nothing takes away again: who
+ * comes and goes for ever must not fill the disk.
+ */
+static bool
+may_begin(struct sub *sub)
+{
+	const unsigned int burst = 64 + 4 * sub->connections;
+	const unsigned int per_s = 1 + sub->connections / 8;
+	struct nrs_mono now = loop_mono();
+	uint64_t back = (now.ns - sub->begun_at.ns) / (1000 * MS / per_s);
+
+	if (back > 0) {
+		sub->begun -= back < sub->begun ? (unsigned int)back : sub->begun;
+		sub->begun_at = now;
+	}
+	if (sub->begun >= burst)
+		return false;
+	sub->begun++;
+	return true;
+}
+
 static void
 begin(struct client *c, struct node_cursor from)
 {
@@ -293,6 +315,11 @@ begin(struct client *c, struct node_cursor from)
 	c->in = NULL;
 	if (n == NULL) {
 		client_end(c);
+		return;
+	}
+	if (!may_begin(c->sub)) {
+		client_refuse(
+		    c, STREAM_R_LIMIT, "limit", "it began too many streams: wait a little");
 		return;
 	}
 	rc = node_reader_open(n, &cl, from, on_wake, c, &c->reader, &d);

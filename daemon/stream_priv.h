@@ -76,6 +76,8 @@ struct sub {
 	struct event *resume;
 	struct clients clients;
 	unsigned int nclients;
+	unsigned int begun; /* streams, less what time has let it have again */
+	struct nrs_mono begun_at;
 };
 TAILQ_HEAD(subs, sub);
 
