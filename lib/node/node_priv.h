@@ -469,12 +469,12 @@ int ingest_init(struct node *n) NRS_MUST_CHECK;
 void ingest_fini(struct node *n);
 void ingest_turn(struct node *n); /* starts jobs for what came in */
 bool ingest_idle(const struct node *n);
+/* Should the forming batch wait for records whose leaves it has? Asked once a turn. */
+bool ingest_hold(struct node *n);
 
 /* --- carry_in.c, carry_out.c: files instead of links --------------------- */
 
 void carry_turn(struct node *n);
 void carry_fini(struct node *n);
-/* Should the forming batch wait for records whose leaves it has? Asked once a turn. */
-bool ingest_hold(struct node *n);
 
 #endif
