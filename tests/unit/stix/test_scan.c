@@ -27,9 +27,12 @@
 	"{\"extension_type\":\"property-extension\",\"tlp_2_0\":\"red\"}}}"
 #define IND(more) \
 	"{\"type\":\"indicator\"," V21 "\"id\":\"indicator--" UUID "\"," TIMES more "}"
-#define PAT	  ",\"pattern\":\"[a:b = 'c']\""
-#define PTYPE	  ",\"pattern_type\":\"stix\""
-#define VFROM	  ",\"valid_from\":\"2025-01-06T09:56:00Z\""
+#define PAT   ",\"pattern\":\"[a:b = 'c']\""
+#define PTYPE ",\"pattern_type\":\"stix\""
+#define VFROM ",\"valid_from\":\"2025-01-06T09:56:00Z\""
+#define MARKED                                                                    \
+	"\"object_marking_refs\":[\"marking-definition--5e57c739-391a-4eb3-b6be-" \
+	"7d15ca92d5ed\"]"
 #define MARK(id)  ",\"object_marking_refs\":[\"marking-definition--" id "\"]"
 #define URL(more) "{\"type\":\"url\",\"id\":\"url--" UUID "\"" more "}"
 #define OTHER	  "{\"type\":\"other\"}"
@@ -472,10 +475,7 @@ test_shape(void **state)
 		"\"created\":\"2025-01-06T09:56:00Z\"",
 		"\"modified\":\"2025-01-06T09:56:00Z\"", "\"pattern\":\"[a:b = 'c']\"",
 		"\"pattern_type\":\"stix\"", "\"valid_from\":\"2025-01-06T09:56:00Z\"",
-		"\"x_n\":1", "\"revoked\":true",
-		"\"object_marking_refs\":[\"marking-definition--5e57c739-391a-4eb3-b6be-"
-		"7d15ca92d5ed\"]",
-		"\"x_\\u006e\":2", "\"\":0",
+		"\"x_n\":1", "\"revoked\":true", MARKED, "\"x_\\u006e\":2", "\"\":0",
 		"\"a_key_of_a_length_that_is_not_looked_for\":null" };
 	static const char put[] = "\"\\,:{}[] a-1Z\x01\xc3";
 	enum { N = sizeof(members) / sizeof(members[0]), USUAL = 9 };
