@@ -147,8 +147,8 @@ static void
 test_control(void **state)
 {
 	static const char *const docs[] = {
-		"noroshi/v2/manifest\norigin jp.cert.example\nwhat comes then\n\n"
-		"\xe2\x80\x94 jp.cert.example/root AAAAAA==\n",
+		("noroshi/v2/manifest\norigin jp.cert.example\nwhat comes then\n\n"
+		 "\xe2\x80\x94 jp.cert.example/root AAAAAA==\n"),
 		"noroshi/v1/manifest\nthis is none\n",
 		"noroshi/v1/witnesses\n",
 		"\x01\x02\x03",
