@@ -260,7 +260,7 @@ client_refuse(struct client *c, enum stream_reason r, const char *code, const ch
 
 	stream_refuse(c->s, r, c->sub->name);
 	/* Fits an empty socket buffer; if not, the end alone says enough. */
-	if (c->out == NULL && !c->blocked && !c->queued)
+	if (c->out == NULL && !c->blocked && (!c->queued || !c->given))
 		client_say(c, line, (size_t)n);
 	client_end(c);
 }
@@ -535,6 +535,7 @@ serve(struct client *c, struct nrs_mono now)
 			return false;
 		}
 		node_reader_take(c->reader, (size_t)n);
+		c->given = true;
 		done += (size_t)n;
 		if (n > 0)
 			c->since = now;

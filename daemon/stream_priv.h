@@ -52,6 +52,7 @@ struct client {
 	bool blocked; /* the socket takes nothing: there will be an event */
 	bool dry;     /* TLS: the socket had nothing more */
 	bool silent;  /* began without a first line */
+	bool given;   /* something of its stream: a line may be half out */
 	bool over; /* refused in the handshake: it is only waited until it has read why */
 	struct event ev;
 };
